@@ -1,0 +1,42 @@
+# One verb per daily job; each line is a plain command that also works without `just`.
+
+# Lists the verbs.
+default:
+    @just --list
+
+# Formats all Rust code.
+fmt:
+    cargo fmt --all
+
+# Checks the format and all lints; warnings are errors.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Runs all tests.
+test:
+    cargo test --release --workspace
+
+# Rewrites the expected outputs of snapshot and script tests.
+bless:
+    UPDATE_EXPECT=1 cargo test --release --workspace
+
+# Runs the sqllogictest files whose name contains `file` on plain DataFusion, one worker and four workers.
+slt file="":
+    WINDROW_SLT={{ file }} cargo test --release -p windrow-client --test slt
+
+# Runs the tests that start, stop and kill real processes.
+cluster:
+    cargo test --release -p windrow-client --test cluster
+
+# Compares TPC-H on Windrow with single-process DataFusion, for example `just bench --scale 1`.
+bench *args:
+    cargo run --release -p windrow-benches -- tpch {{ args }}
+
+# Starts a coordinator and workers as processes of this machine, until Ctrl-C.
+up *args:
+    cargo run --release -- up {{ args }}
+
+# Does exactly what the build server does.
+ci:
+    bash .ci/run

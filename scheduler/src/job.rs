@@ -1,0 +1,175 @@
+//! A job and its steps. Only state; the transitions are in `lifecycle` and `demand`.
+
+use std::collections::BTreeSet;
+
+use windrow_model::{
+    ErrorReport, JobId, JobSpec, JobState, MapOutputId, StageId, StepOutcome, TaskId, Timestamp, WorkerId,
+};
+
+use crate::CommittedTask;
+use crate::stage::{Stage, Task};
+
+/// Why something is in the state it is in: a stable code for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub code: &'static str,
+    pub text: String,
+}
+
+impl Reason {
+    pub fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Reason { code, text: text.into() }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub id: JobId,
+    pub spec: JobSpec,
+    pub state: JobState,
+    pub since: Timestamp,
+    pub reason: Reason,
+    pub submitted_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub report: Option<ErrorReport>,
+    /// Planned steps; the last one may be unfinished.
+    pub steps: Vec<Step>,
+    /// A plan was asked for and has not come.
+    pub planning: bool,
+    pub stages: Vec<Stage>,
+    /// Live workers that were given a task of this job and hold something of it.
+    pub participants: BTreeSet<WorkerId>,
+    pub running_slots: u32,
+    /// Virtual time of fair sharing; see `queue`.
+    pub service: u64,
+    /// Set when the job has succeeded and keeps rows for its client.
+    pub result_expires_at: Option<Timestamp>,
+    /// The kept rows were lost and could not be computed again.
+    pub result_failure: Option<ErrorReport>,
+}
+
+/// One planned statement.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub outcome: StepOutcome,
+    pub last: bool,
+    pub first_stage: u32,
+    pub phase: StepPhase,
+    pub files: u64,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StepPhase {
+    Running,
+    Committing { tasks: Vec<CommittedTask>, requested: bool },
+    Finished,
+}
+
+impl Job {
+    pub fn new(id: JobId, spec: JobSpec, now: Timestamp) -> Self {
+        Job {
+            id,
+            spec,
+            state: JobState::Queued,
+            since: now,
+            reason: Reason::new("submitted", "waits to be admitted"),
+            submitted_at: now,
+            started_at: None,
+            ended_at: None,
+            report: None,
+            steps: Vec::new(),
+            planning: false,
+            stages: Vec::new(),
+            participants: BTreeSet::new(),
+            running_slots: 0,
+            service: 0,
+            result_expires_at: None,
+            result_failure: None,
+        }
+    }
+
+    /// 1 to 11: the share of slots relative to other jobs of the same queue.
+    pub fn weight(&self) -> u64 {
+        1 + u64::from(self.spec.priority.min(100)) / 10
+    }
+
+    /// The step that is being worked on, or the next one to plan.
+    pub fn step_index(&self) -> u32 {
+        match self.steps.last() {
+            Some(step) if step.phase == StepPhase::Finished && !step.last => self.steps.len() as u32,
+            Some(_) => self.steps.len() as u32 - 1,
+            None => 0,
+        }
+    }
+
+    /// The next thing this job needs is a plan that has not been asked for.
+    pub fn needs_plan(&self) -> bool {
+        self.state == JobState::Running && !self.planning && self.step_index() as usize == self.steps.len()
+    }
+
+    pub fn current_step(&self) -> Option<&Step> {
+        self.steps.last().filter(|step| step.phase != StepPhase::Finished)
+    }
+
+    pub fn current_step_mut(&mut self) -> Option<&mut Step> {
+        self.steps.last_mut().filter(|step| step.phase != StepPhase::Finished)
+    }
+
+    pub fn stage(&self, id: StageId) -> Option<&Stage> {
+        self.stages.get(id.index as usize)
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.stage(id.stage)?.tasks.get(id.index as usize)
+    }
+
+    /// All outputs this stage reads are there.
+    pub fn inputs_ready(&self, stage: &Stage) -> bool {
+        stage.plan.inputs.iter().all(|input| self.stages[input.stage as usize].is_complete())
+    }
+
+    /// Tasks of this stage may be placed.
+    pub fn is_runnable(&self, stage: &Stage) -> bool {
+        stage.wanted && self.inputs_ready(stage)
+    }
+
+    /// A succeeded job that computes lost rows of its result again.
+    pub fn is_restoring(&self) -> bool {
+        self.state == JobState::Succeeded && self.stages.iter().any(|stage| stage.wanted && !stage.is_complete())
+    }
+
+    /// The output is there now.
+    pub fn has_output(&self, output: MapOutputId) -> bool {
+        self.task(output.task)
+            .is_some_and(|task| task.state == crate::stage::TaskState::Available && task.newest().id == output.attempt)
+    }
+
+    /// Rows kept for the client that sit on workers.
+    pub fn keeps_resident_outputs(&self) -> bool {
+        self.stages.iter().any(|stage| {
+            stage.tasks.iter().any(|task| {
+                task.state == crate::stage::TaskState::Available && stage.is_resident(&task.newest().output)
+            })
+        })
+    }
+}
+
+impl StepPhase {
+    pub fn is_committing(&self) -> bool {
+        matches!(self, StepPhase::Committing { .. })
+    }
+}
+
+/// The stage whose outputs are what the step leaves behind.
+pub(crate) fn outcome_stage(outcome: StepOutcome) -> Option<u32> {
+    match outcome {
+        StepOutcome::Immediate => None,
+        StepOutcome::Result { stage }
+        | StepOutcome::Table { stage }
+        | StepOutcome::Commit { stage }
+        | StepOutcome::Discard { stage } => Some(stage),
+    }
+}

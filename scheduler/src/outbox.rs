@@ -1,0 +1,151 @@
+//! What one step asks the shell to do: persist `records`, then deliver the rest.
+
+use windrow_model::{
+    AttemptId, AttemptState, ClusterShape, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState, MapOutputId,
+    StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, Timestamp, WorkerId, WorkerState, WrittenFile,
+};
+
+use crate::RequestId;
+
+/// The effects of one or more steps, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbox {
+    /// To be made durable before anything else here is told to anyone.
+    pub records: Vec<Record>,
+    pub messages: Vec<(WorkerId, Message)>,
+    pub replies: Vec<Reply>,
+    pub plan_requests: Vec<PlanRequest>,
+    pub commit_requests: Vec<CommitRequest>,
+    /// What watchers see. Soft: never persisted, may be dropped.
+    pub events: Vec<Event>,
+}
+
+/// The exact list of what survives a failover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    JobSubmitted {
+        job: JobId,
+        spec: JobSpec,
+        at: Timestamp,
+    },
+    StagesPlanned {
+        job: JobId,
+        step: u32,
+        plan: StepPlan,
+    },
+    TaskFinished {
+        task: TaskId,
+        attempt: AttemptId,
+        worker: WorkerId,
+        output: TaskOutput,
+    },
+    /// Outputs that are gone; their tasks run again.
+    OutputsLost {
+        outputs: Vec<MapOutputId>,
+    },
+    CommitIntended {
+        job: JobId,
+        step: u32,
+        tasks: Vec<CommittedTask>,
+    },
+    StepFinished {
+        job: JobId,
+        step: u32,
+    },
+    JobEnded {
+        job: JobId,
+        state: JobState,
+        report: Option<ErrorReport>,
+        at: Timestamp,
+    },
+}
+
+/// Commands to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    RunTask(RunTask),
+    CancelAttempt {
+        attempt: AttemptId,
+    },
+    /// The outputs of these stages are no longer needed by anyone.
+    ReleaseStages {
+        stages: Vec<StageId>,
+    },
+    /// Nothing of this job is needed any more: outputs, fragments, staged files of failed attempts.
+    ReleaseJob {
+        job: JobId,
+    },
+    /// Leave: everything the worker held has been handed over or is not needed.
+    Shutdown,
+}
+
+/// Everything a worker needs beyond the fragment and its splits, which the shell adds from its own store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTask {
+    pub task: TaskId,
+    pub attempt: AttemptId,
+    /// 1 for the first try.
+    pub try_number: u32,
+    pub fragment: FragmentHash,
+    pub partitions: Vec<u32>,
+    /// Slots granted, at least 1.
+    pub slots: u32,
+    pub output_partitions: u32,
+    /// The stage's rows go to the client: small outputs are returned inline.
+    pub is_result: bool,
+    /// All outputs of all input stages, ordered by (stage, task).
+    pub inputs: Vec<InputRef>,
+}
+
+/// Where one map output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputRef {
+    pub output: MapOutputId,
+    pub worker: WorkerId,
+}
+
+/// Answers to callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Submitted { request: RequestId, job: JobId, existing: bool },
+    Cancelled { request: RequestId, job: JobId },
+    Refused { request: RequestId, report: ErrorReport },
+}
+
+/// Plan the next statement of a job, then answer with `StagesPlanned` or `PlanFailed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRequest {
+    pub job: JobId,
+    /// 0 for the first statement.
+    pub step: u32,
+    /// Index to give to the first new stage.
+    pub first_stage: u32,
+    pub cluster: ClusterShape,
+}
+
+/// Publish the files of these attempts and no others, then answer with `CommitFinished` or `CommitFailed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRequest {
+    pub job: JobId,
+    pub step: u32,
+    pub tasks: Vec<CommittedTask>,
+}
+
+/// The one attempt of a task whose files count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedTask {
+    pub task: TaskId,
+    pub attempt: AttemptId,
+    pub files: Vec<WrittenFile>,
+}
+
+/// A change that a person may want to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    JobChanged { job: JobId, state: JobState, report: Option<ErrorReport> },
+    StepPlanned { job: JobId, step: u32, outcome: StepOutcome },
+    StepFinished { job: JobId, step: u32 },
+    StageChanged { stage: StageId, state: StageState, tasks_done: u32, tasks: u32, rows: u64, bytes: u64 },
+    AttemptChanged { task: TaskId, attempt: AttemptId, worker: WorkerId, state: AttemptState, failure: Option<Failure> },
+    WorkerChanged { worker: WorkerId, state: WorkerState, reason: String },
+}

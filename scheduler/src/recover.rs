@@ -1,0 +1,133 @@
+//! Rebuilds jobs and stages from the journal.
+//!
+//! Attempts in flight are not in the journal, and workers register anew with new ids after a recovery.
+//! So outputs that a worker held are lost, and their tasks run again where they are still wanted.
+//! Files of sinks, counts and inline rows do not sit on workers: they stay.
+//! Timeouts count from the recovery, because the journal does not say when a job was admitted.
+
+use windrow_model::{
+    AttemptId, AttemptState, JobId, JobState, Limits, MapOutputId, TaskId, TaskOutput, Timestamp, WorkerId,
+};
+
+use crate::job::{Job, Reason};
+use crate::stage::Attempt;
+use crate::{Record, Scheduler};
+
+impl Scheduler {
+    /// Rebuilds the state from the records, in the order they were written.
+    ///
+    /// Follow it by `step` with `Input::Tick`, as `next_deadline` asks for at once:
+    /// plans and commits that were under way are requested again there.
+    pub fn recover(now: Timestamp, epoch: u64, records: &[Record], limits: Limits) -> Self {
+        let mut scheduler = Scheduler::new(epoch, limits);
+        for record in records {
+            scheduler.replay(now, record);
+        }
+        while scheduler.ended.len() > scheduler.limits.ended_jobs_max {
+            if let Some(oldest) = scheduler.ended.pop_front() {
+                scheduler.forget_job(oldest);
+            }
+        }
+        for job in scheduler.jobs.values_mut() {
+            settle_stages(job);
+        }
+        scheduler.dirty = scheduler.jobs.keys().copied().collect();
+        scheduler.clock = now;
+        scheduler.workerless_since = now;
+        scheduler.resume_at = Some(now);
+        scheduler
+    }
+
+    /// Records about jobs that are not known (evicted from a compacted journal) are skipped.
+    fn replay(&mut self, now: Timestamp, record: &Record) {
+        match record {
+            Record::JobSubmitted { job, spec, at } => {
+                self.job_count = self.job_count.max(job.0);
+                self.insert_job(Job::new(*job, spec.clone(), *at));
+            }
+            Record::StagesPlanned { job, plan, .. } => {
+                if self.queued.contains(job) {
+                    self.start_job(*job, now);
+                }
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.add_step(plan.clone(), now);
+                }
+            }
+            Record::TaskFinished { task, attempt, worker, output } => {
+                self.replay_output(now, *task, *attempt, *worker, output);
+            }
+            Record::OutputsLost { outputs } => {
+                for output in outputs {
+                    self.replay_loss(*output);
+                }
+            }
+            Record::CommitIntended { job, tasks, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.intend_commit(tasks.clone(), now);
+                }
+            }
+            Record::StepFinished { job, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.finish_current_step();
+                    job.enter(JobState::Running, Reason::new("recovered", "a new leader took it over"), now);
+                }
+            }
+            Record::JobEnded { job, state, report, at } => self.replay_end(*job, *state, report.clone(), *at),
+        }
+    }
+
+    fn replay_output(&mut self, now: Timestamp, id: TaskId, attempt: AttemptId, worker: WorkerId, output: &TaskOutput) {
+        let Some(stage) = self.stage_mut(id.stage) else { return };
+        if stage.tasks.get(id.index as usize).is_none() {
+            return;
+        }
+        stage.give_up_output(id.index, Some(0));
+        let task = &mut stage.tasks[id.index as usize];
+        task.tries += 1;
+        let try_number = task.tries;
+        task.push(Attempt {
+            id: attempt,
+            try_number,
+            worker,
+            state: AttemptState::Succeeded,
+            slots: 0,
+            assigned_at: now,
+            started_at: None,
+            ended_at: None,
+            failure: None,
+            output: TaskOutput::default(),
+            lost_at: None,
+        });
+        stage.accept_output(id.index, output.clone());
+        if stage.is_resident(output) {
+            stage.give_up_output(id.index, Some(0));
+        }
+    }
+
+    fn replay_loss(&mut self, output: MapOutputId) {
+        let Some(job) = self.jobs.get_mut(&output.task.stage.job) else {
+            return;
+        };
+        if job.has_output(output) {
+            let stage = &mut job.stages[output.task.stage.index as usize];
+            stage.give_up_output(output.task.index, Some(0));
+        }
+    }
+
+    fn replay_end(&mut self, id: JobId, state: JobState, report: Option<windrow_model::ErrorReport>, at: Timestamp) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let text = report.as_ref().map_or_else(|| state.name().to_owned(), ToString::to_string);
+        job.end(state, report, Reason::new("recovered", text), at, &self.limits);
+        self.queued.remove(&id);
+        self.admitted.remove(&id);
+        self.ended.push_back(id);
+    }
+}
+
+/// Stages that have run once count as done and released until `demand` wants them again.
+fn settle_stages(job: &mut Job) {
+    for stage in &mut job.stages {
+        stage.ever_done = stage.tasks.iter().all(|task| task.produced);
+        stage.released = stage.ever_done;
+    }
+}

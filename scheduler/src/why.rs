@@ -1,0 +1,199 @@
+//! Why something is not happening: every wait has a reason that a person can ask for.
+
+use std::fmt;
+use std::time::Duration;
+
+use windrow_model::{JobId, JobState, StageId, TaskId, Timestamp, WorkerId};
+
+use crate::Scheduler;
+use crate::job::{Job, StepPhase};
+use crate::placement::Choice;
+use crate::stage::Stage;
+
+/// What a job, or one of its stages, is waiting for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// It has ended: nothing is going to happen.
+    Ended { state: JobState },
+    /// As many jobs run as are allowed; `ahead` jobs were queued earlier.
+    RunningJobsMax { running: usize, max: usize, ahead: usize },
+    /// There is no active worker since then; the job gives up `fails_in` after the scheduler's last step.
+    NoWorkers { since: Timestamp, fails_in: Option<Duration> },
+    /// The statement is being planned.
+    Planning { step: u32 },
+    /// The outputs of the statement are being published.
+    Commit { step: u32 },
+    /// Stages that this one reads are not done.
+    InputStages { stage: StageId, inputs: Vec<u32> },
+    /// Attempts are running: progress is being made.
+    Attempts { stage: StageId, running: u32, tasks_done: u32, tasks: u32 },
+    /// No worker has that many free slots; `free_max` is the most that one has.
+    NoFreeSlot { stage: StageId, tasks: u32, needed: u32, free_max: u32 },
+    /// The free slots are kept for a wide task that waited first.
+    Reserved { stage: StageId, worker: WorkerId, holder: TaskId },
+    /// The last attempt failed on something that may pass; it is tried again `wait` after the scheduler's last step.
+    Backoff { task: TaskId, wait: Duration },
+    /// The job has succeeded; rows of its result were lost with a worker and are computed again.
+    RestoringResult { job: JobId },
+}
+
+impl WaitReason {
+    /// Short stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WaitReason::Ended { .. } => "ended",
+            WaitReason::RunningJobsMax { .. } => "running-jobs-max",
+            WaitReason::NoWorkers { .. } => "no-workers",
+            WaitReason::Planning { .. } => "planning",
+            WaitReason::Commit { .. } => "commit",
+            WaitReason::InputStages { .. } => "input-stages",
+            WaitReason::Attempts { .. } => "attempts",
+            WaitReason::NoFreeSlot { .. } => "no-free-slot",
+            WaitReason::Reserved { .. } => "reserved",
+            WaitReason::Backoff { .. } => "backoff",
+            WaitReason::RestoringResult { .. } => "restoring-result",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitReason::Ended { state } => write!(f, "the job has ended: {state}"),
+            WaitReason::RunningJobsMax { running, max, ahead } => {
+                write!(f, "{running} jobs run and {max} may; {ahead} queued before this one")
+            }
+            WaitReason::NoWorkers { fails_in: Some(left), .. } => {
+                write!(f, "no worker accepts tasks; start one with `windrow worker` (the job gives up in {left:.0?})")
+            }
+            WaitReason::NoWorkers { fails_in: None, .. } => {
+                write!(f, "no worker accepts tasks; start one with `windrow worker`")
+            }
+            WaitReason::Planning { step } => write!(f, "statement {} is being planned", step + 1),
+            WaitReason::Commit { step } => write!(f, "the output of statement {} is being committed", step + 1),
+            WaitReason::InputStages { stage, inputs } => {
+                let names: Vec<String> = inputs.iter().map(|index| format!("{}.{index}", stage.job)).collect();
+                write!(f, "{stage} waits for the outputs of {}", names.join(", "))
+            }
+            WaitReason::Attempts { stage, running, tasks_done, tasks } => {
+                let live = count(*running, "live attempt");
+                write!(f, "{stage} is running: {live}, {tasks_done} of {tasks} tasks done")
+            }
+            WaitReason::NoFreeSlot { stage, tasks, needed, free_max } => {
+                let (tasks, slots) = (count(*tasks, "task"), count(*needed, "free slot"));
+                write!(f, "{stage} has {tasks} waiting for {slots} on one worker; the most free are {free_max}")
+            }
+            WaitReason::Reserved { stage, worker, holder } => {
+                write!(
+                    f,
+                    "{stage} waits because the free slots of {worker} are kept for {holder}, which needs more of them"
+                )
+            }
+            WaitReason::Backoff { task, wait } => {
+                write!(f, "{task} is tried again in {wait:.1?}, after an outside service did not answer")
+            }
+            WaitReason::RestoringResult { job } => {
+                write!(f, "{job} has succeeded; a part of its result was lost with a worker and is computed again")
+            }
+        }
+    }
+}
+
+fn count(n: u32, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+impl Scheduler {
+    /// What the job is waiting for: one reason for the job, or the reasons of each of its unfinished stages.
+    /// Empty for a job that is not known.
+    pub fn why(&self, id: JobId) -> Vec<WaitReason> {
+        let Some(job) = self.jobs.get(&id) else {
+            return Vec::new();
+        };
+        match job.state {
+            JobState::Queued => vec![WaitReason::RunningJobsMax {
+                running: self.admitted.len(),
+                max: self.limits.running_jobs_max,
+                ahead: self.queued.range(..id).count(),
+            }],
+            JobState::Running => self.why_running(job),
+            JobState::Committing => vec![WaitReason::Commit { step: job.step_index() }],
+            JobState::Succeeded if job.is_restoring() => {
+                let mut reasons = vec![WaitReason::RestoringResult { job: id }];
+                reasons.extend(self.why_stages(job));
+                reasons
+            }
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
+                vec![WaitReason::Ended { state: job.state }]
+            }
+        }
+    }
+
+    fn why_running(&self, job: &Job) -> Vec<WaitReason> {
+        let mut reasons = Vec::new();
+        if !self.has_active_workers() {
+            reasons.push(WaitReason::NoWorkers {
+                since: self.workerless_since,
+                fails_in: self.gives_up_at(job).map(|at| at.since(self.clock)),
+            });
+        }
+        if job.planning {
+            reasons.push(WaitReason::Planning { step: job.step_index() });
+        }
+        if job.current_step().is_some_and(|step| step.phase == StepPhase::Running) {
+            // Without workers that is the reason of each ready stage: it is said once, with the job's deadline.
+            let said = |reason: &WaitReason| matches!(reason, WaitReason::NoWorkers { .. });
+            reasons.extend(self.why_stages(job).into_iter().filter(|reason| !said(reason)));
+        }
+        reasons
+    }
+
+    fn why_stages(&self, job: &Job) -> Vec<WaitReason> {
+        job.stages
+            .iter()
+            .filter(|stage| stage.wanted && !stage.is_complete())
+            .flat_map(|stage| self.why_stage(job, stage))
+            .collect()
+    }
+
+    fn why_stage(&self, job: &Job, stage: &Stage) -> Vec<WaitReason> {
+        let mut reasons = Vec::new();
+        if stage.running > 0 {
+            reasons.push(WaitReason::Attempts {
+                stage: stage.id,
+                running: stage.running,
+                tasks_done: stage.available,
+                tasks: stage.tasks.len() as u32,
+            });
+        }
+        if let Some(&(until, index)) = stage.delayed.first() {
+            reasons.push(WaitReason::Backoff { task: stage.task_id(index), wait: until.since(self.clock) });
+        }
+        if stage.pending.is_empty() {
+            return reasons;
+        }
+        if job.inputs_ready(stage) {
+            reasons.extend(self.why_pending(stage));
+        } else {
+            let missing = |input: &u32| !job.stages[*input as usize].is_complete();
+            let inputs = stage.plan.inputs.iter().map(|input| input.stage).filter(missing).collect();
+            reasons.push(WaitReason::InputStages { stage: stage.id, inputs });
+        }
+        reasons
+    }
+
+    fn why_pending(&self, stage: &Stage) -> Option<WaitReason> {
+        let tasks = stage.pending.len() as u32;
+        match self.placement_of(stage)? {
+            Choice::Wait { needed, free_max, .. } => {
+                Some(WaitReason::NoFreeSlot { stage: stage.id, tasks, needed, free_max })
+            }
+            Choice::Reserved(kept) => {
+                Some(WaitReason::Reserved { stage: stage.id, worker: kept.worker, holder: kept.task })
+            }
+            Choice::NoWorkers => Some(WaitReason::NoWorkers { since: self.workerless_since, fails_in: None }),
+            // I-6: `dispatch` leaves no task behind that fits.
+            Choice::Place { .. } => None,
+        }
+    }
+}

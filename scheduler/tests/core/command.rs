@@ -1,0 +1,280 @@
+//! The commands of the scripts: reads a line, steps the cluster, prints the outbox or a view.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use windrow_model::*;
+use windrow_scheduler::*;
+
+use crate::cluster::{Cluster, read_spec, stage_plan};
+use crate::print::*;
+
+impl Cluster {
+    /// Runs one command and returns what it prints.
+    pub fn command(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |index: usize| words[index].parse::<u64>().expect("a number");
+        match words[0] {
+            "limits" => {
+                set_limits(&mut self.limits, &words[1..]);
+                self.core = Scheduler::new(1, self.limits.clone());
+                String::new()
+            }
+            "events" => {
+                self.shows_events = words[1] == "on";
+                String::new()
+            }
+            "submit" => {
+                let request = self.request();
+                let spec = read_spec(words[1], &options(&words[2..]));
+                self.print(Input::JobSubmitted { request, spec })
+            }
+            "cancel" => {
+                let request = self.request();
+                self.print(Input::JobCancelled { request, job: JobId(number(1)) })
+            }
+            "plan" => {
+                let job = JobId(number(1));
+                let step = self.core.job(job).expect("a job").step();
+                self.print(Input::StagesPlanned { job, step, plan: read_plan(&words[2..]) })
+            }
+            "planfail" => {
+                let job = JobId(number(1));
+                let step = self.core.job(job).expect("a job").step();
+                self.print(Input::PlanFailed { job, step, report: ErrorReport::invalid(words[2..].join(" ")) })
+            }
+            "committed" => {
+                let job = JobId(number(1));
+                let step = self.core.job(job).expect("a job").step();
+                self.print(Input::CommitFinished { job, step, files: vec![read_file("f")] })
+            }
+            "commitfail" => {
+                let job = JobId(number(1));
+                let step = self.core.job(job).expect("a job").step();
+                let report = ErrorReport::new(ErrorKind::Conflict, words[2..].join(" "));
+                self.print(Input::CommitFailed { job, step, report })
+            }
+            "worker" => {
+                let options = options(&words[2..]);
+                let get = |key: &str, default: u64| {
+                    options.get(key).map_or(default, |text| parse_bytes(text).expect("a size"))
+                };
+                let spec = WorkerSpec {
+                    slots: get("slots", 1) as u32,
+                    memory_bytes: get("memory", 1 << 30),
+                    host: format!("host-{}", number(1)),
+                };
+                self.print(Input::WorkerRegistered { worker: WorkerId(number(1)), spec })
+            }
+            "heard" => self.print(Input::WorkerHeard { worker: WorkerId(number(1)) }),
+            "lose" => self.print(Input::WorkerDisconnected { worker: WorkerId(number(1)) }),
+            "drain" => self.print(Input::DrainRequested { worker: WorkerId(number(1)) }),
+            "start" | "finish" | "fail" => self.report(&words),
+            "unreachable" => {
+                let (output, worker) = self.read_output(words[1]);
+                self.print(Input::ResultUnreachable { output, worker })
+            }
+            "tick" => {
+                self.now = self.now + parse_duration(words[1]).expect("a duration");
+                self.print(Input::Tick)
+            }
+            "recover" => {
+                self.core = Scheduler::recover(self.now, 2, &self.journal, self.limits.clone());
+                self.print(Input::Tick)
+            }
+            "deadline" => format!("{:?}\n", self.core.next_deadline().map(|at| at.to_string())),
+            "why" => {
+                self.core.why(JobId(number(1))).iter().map(|reason| format!("{}: {reason}\n", reason.code())).collect()
+            }
+            "show" => self.show(JobId(number(1))),
+            "workers" => self.core.workers().map(|worker| print_worker(&worker)).collect(),
+            "result" => self.result(JobId(number(1)), number(2) as u32),
+            other => panic!("unknown command `{other}`"),
+        }
+    }
+
+    /// `start N`, `finish N… [inline] [files]`, `fail N KIND [OUTPUT]`; `all` stands for every live attempt.
+    fn report(&mut self, words: &[&str]) -> String {
+        let options: Vec<&str> = words.iter().copied().filter(|word| word.parse::<u64>().is_err()).collect();
+        let numbers: Vec<u64> = if words[1] == "all" {
+            self.live().iter().map(|(_, _, attempt)| attempt.n).collect()
+        } else {
+            words[1..].iter().filter_map(|word| word.parse().ok()).collect()
+        };
+        let mut text = String::new();
+        for n in numbers {
+            let (_, worker, attempt) = self.find(n).expect("an attempt");
+            let input = match words[0] {
+                "start" => Input::AttemptStarted { worker, attempt },
+                "finish" => Input::AttemptFinished { worker, attempt, output: read_output(&options) },
+                _ => {
+                    let failure = self.read_failure(&options, worker);
+                    Input::AttemptFailed { worker, attempt, failure }
+                }
+            };
+            text += &self.print(input);
+        }
+        text
+    }
+
+    fn read_failure(&self, options: &[&str], worker: WorkerId) -> Failure {
+        let report = ErrorReport::new(ErrorKind::Invalid, "something broke").with_hint("mend it");
+        match options[1] {
+            "query" => Failure::Query(report),
+            "user" => Failure::UserCode(report),
+            "oom" => Failure::OutOfMemory(ErrorReport::new(ErrorKind::Exhausted, "SortExec needs more memory")),
+            "panic" => Failure::Panicked(report),
+            "unavailable" => {
+                Failure::Unavailable(ErrorReport::new(ErrorKind::Unavailable, "the store does not answer"))
+            }
+            "preempted" => Failure::Preempted { worker },
+            "disk" => Failure::DiskFull { path: "/spill".into() },
+            "fetch" => {
+                let (output, peer) = self.read_output(options[2]);
+                Failure::FetchFailed { output, peer, detail: "no such output".into() }
+            }
+            "corrupt" => {
+                let (output, peer) = self.read_output(options[2]);
+                Failure::Corrupt { output, peer }
+            }
+            other => panic!("unknown failure `{other}`"),
+        }
+    }
+
+    /// `#3`: the output of attempt 3, and its worker.
+    fn read_output(&self, text: &str) -> (MapOutputId, WorkerId) {
+        let n = text.trim_start_matches('#').parse().expect("an attempt number");
+        let (task, worker, attempt) = self.find(n).expect("an attempt");
+        (MapOutputId { task, attempt }, worker)
+    }
+
+    fn print(&mut self, input: Input) -> String {
+        let outbox = self.step(input);
+        let mut text = String::new();
+        outbox.records.iter().for_each(|record| print_record(&mut text, record));
+        outbox.replies.iter().for_each(|reply| print_reply(&mut text, reply));
+        for PlanRequest { job, step, first_stage, cluster } in &outbox.plan_requests {
+            let shape = format!("{} workers, {} slots, {} at most", cluster.workers, cluster.slots, cluster.slots_max);
+            let _ = writeln!(text, "ask for plan: {job} step {step} from stage {first_stage} ({shape})");
+        }
+        for CommitRequest { job, step, tasks } in &outbox.commit_requests {
+            let _ = writeln!(text, "ask for commit: {job} step {step} {}", print_committed(tasks));
+        }
+        outbox.messages.iter().for_each(|(worker, message)| print_message(&mut text, *worker, message));
+        if self.shows_events {
+            outbox.events.iter().for_each(|event| print_event(&mut text, event));
+        }
+        text
+    }
+
+    fn show(&self, id: JobId) -> String {
+        let Some(job) = self.core.job(id) else {
+            return format!("{id} is not known\n");
+        };
+        let mut text =
+            format!("{id} {} since {} [{}] {}\n", job.state(), job.since(), job.reason().code, job.reason().text);
+        if let Some(report) = job.report() {
+            let _ = writeln!(text, "{}: {report}; hint: {}", report.kind, report.hint);
+        }
+        for stage in job.stages() {
+            let released = if stage.is_released() { ", released" } else { "" };
+            let _ = writeln!(
+                text,
+                "{} {} {}/{} done, {} running, {} reruns{released}",
+                stage.id(),
+                stage.state(),
+                stage.tasks_done(),
+                stage.tasks_total(),
+                stage.tasks_running(),
+                stage.reruns()
+            );
+            for task in stage.tasks() {
+                let attempts: Vec<String> = task.attempts().map(|attempt| print_attempt(&attempt)).collect();
+                let _ = writeln!(text, "  {} {}", task.id(), attempts.join("; "));
+            }
+        }
+        text
+    }
+
+    fn result(&self, id: JobId, step: u32) -> String {
+        let state = self.core.job(id).expect("a job").result(step);
+        let mut text = format!("{state:?}\n");
+        for part in self.core.result_outputs(id, step).unwrap_or_default() {
+            let place = part.worker.map_or("inline".to_owned(), |worker| worker.to_string());
+            let _ = writeln!(text, "{} {place} {} rows", part.output, part.rows);
+        }
+        text
+    }
+}
+
+fn options<'a>(words: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
+    words.iter().filter_map(|word| word.split_once('=')).collect()
+}
+
+fn set_limits(limits: &mut Limits, words: &[&str]) {
+    for (key, value) in options(words) {
+        let number = || value.parse::<u32>().expect("a number");
+        let duration = || parse_duration(value).expect("a duration");
+        match key {
+            "attempts_max" => limits.attempts_max = number(),
+            "stage_reruns_max" => limits.stage_reruns_max = number(),
+            "worker_deaths_max" => limits.worker_deaths_max = number(),
+            "running_jobs_max" => limits.running_jobs_max = number() as usize,
+            "queued_jobs_max" => limits.queued_jobs_max = number() as usize,
+            "ended_jobs_max" => limits.ended_jobs_max = number() as usize,
+            "lease" => limits.lease = duration(),
+            "result_ttl" => limits.result_ttl = duration(),
+            "no_worker_grace" => limits.no_worker_grace = duration(),
+            other => panic!("unknown limit `{other}`"),
+        }
+    }
+}
+
+/// `0:2`, `1:1x4<0`, `1:2!<0`: index, tasks, slots of each, `!` for indeterminate, inputs. Then the outcome, then `more`.
+fn read_plan(words: &[&str]) -> StepPlan {
+    let mut plan = StepPlan { stages: Vec::new(), outcome: StepOutcome::Immediate, last: true };
+    for word in words {
+        let stage = |text: &str| text.parse::<u32>().expect("a stage");
+        match word.split_once('=') {
+            Some(("result", index)) => plan.outcome = StepOutcome::Result { stage: stage(index) },
+            Some(("table", index)) => plan.outcome = StepOutcome::Table { stage: stage(index) },
+            Some(("commit", index)) => plan.outcome = StepOutcome::Commit { stage: stage(index) },
+            Some(("discard", index)) => plan.outcome = StepOutcome::Discard { stage: stage(index) },
+            Some(other) => panic!("unknown outcome {other:?}"),
+            None if *word == "more" => plan.last = false,
+            None if *word == "immediate" => {}
+            None => plan.stages.push(read_stage(word)),
+        }
+    }
+    plan
+}
+
+fn read_stage(word: &str) -> StagePlan {
+    let (head, inputs) = word.split_once('<').unwrap_or((word, ""));
+    let determinism = if head.ends_with('!') { Determinism::Indeterminate } else { Determinism::Unordered };
+    let (index, shape) = head.trim_end_matches('!').split_once(':').expect("index:tasks");
+    let (tasks, slots) = shape.split_once('x').unwrap_or((shape, "1"));
+    let inputs =
+        inputs.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().expect("an input")).collect();
+    stage_plan(
+        index.parse().expect("an index"),
+        tasks.parse().expect("tasks"),
+        slots.parse().expect("slots"),
+        inputs,
+        determinism,
+    )
+}
+
+fn read_file(path: &str) -> WrittenFile {
+    WrittenFile { path: path.into(), staged: path.into(), parts: Vec::new(), rows: 10, bytes: 100 }
+}
+
+fn read_output(options: &[&str]) -> TaskOutput {
+    TaskOutput {
+        rows: 10,
+        bytes: 100,
+        inline: options.contains(&"inline").then(|| vec![1, 2, 3]),
+        files: if options.contains(&"files") { vec![read_file("f")] } else { Vec::new() },
+        ..TaskOutput::default()
+    }
+}

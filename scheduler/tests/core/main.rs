@@ -1,0 +1,10 @@
+//! Tests of the scheduling core from outside: scripts, and random inputs.
+
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod command;
+mod lineage;
+mod print;
+mod random;
+mod scripts;
