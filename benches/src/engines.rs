@@ -1,0 +1,175 @@
+//! The engines under test, each as processes of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow, bail};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use windrow_client::Client;
+use windrow_client::result::{self, StepResult};
+use windrow_engine::oracle;
+use windrow_model::{JobSpec, JobState, Program, TableFormat, TableSpec};
+
+use crate::datafusion_server::Answer;
+use crate::process::Processes;
+
+pub enum Engine {
+    Windrow(Windrow),
+    DataFusion(DataFusion),
+}
+
+impl Engine {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Engine::Windrow(_) => "windrow",
+            Engine::DataFusion(_) => "datafusion",
+        }
+    }
+
+    pub fn processes(&self) -> &Processes {
+        match self {
+            Engine::Windrow(windrow) => &windrow.processes,
+            Engine::DataFusion(datafusion) => &datafusion.processes,
+        }
+    }
+
+    /// Runs the query in `file` and reads every row; seconds count from submission to the last row.
+    pub async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
+        match self {
+            Engine::Windrow(windrow) => windrow.query(file).await,
+            Engine::DataFusion(datafusion) => datafusion.query(file).await,
+        }
+    }
+
+    pub async fn stop(self) {
+        let mut child = match self {
+            Engine::Windrow(windrow) => windrow.up,
+            Engine::DataFusion(datafusion) => datafusion.child,
+        };
+        if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
+            // The process may have ended by itself; there is nothing to do about it then.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = child.wait().await;
+    }
+}
+
+/// `windrow up`: a coordinator and workers as processes.
+pub struct Windrow {
+    up: Child,
+    client: Client,
+    processes: Processes,
+    tables: BTreeMap<String, TableSpec>,
+}
+
+impl Windrow {
+    pub async fn start(binary: &Path, data: &Path, workers: u32, slots: u32, memory: &str) -> anyhow::Result<Windrow> {
+        let mut up = Command::new(binary)
+            .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--memory", memory])
+            .args(["--workers", &workers.to_string(), "--slots", &slots.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(up.stdout.take().context("piped above")?).lines();
+        let line = lines.next_line().await?.context("`windrow up` ended before it was ready")?;
+        let ready: serde_json::Value = serde_json::from_str(&line)?;
+        // Keeps the pipe open, so that later lines do not end the process.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let client = Client::connect(ready["address"].as_str().context("no address in the ready line")?).await?;
+        let mut pids = vec![ready["coordinator"]["pid"].as_u64().context("no pid in the ready line")? as u32];
+        for worker in ready["workers"].as_array().context("no workers in the ready line")? {
+            pids.push(worker["pid"].as_u64().context("no pid in the ready line")? as u32);
+        }
+        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)? })
+    }
+
+    async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
+        let spec = self.spec(file)?;
+        let started = Instant::now();
+        let job = self.client.submit(spec).await?.job;
+        let ended = self.client.wait(job).await?;
+        if JobState::from_name(&ended.state) != Some(JobState::Succeeded) {
+            let what = ended.error.map(|error| format!("{}: {}", error.what, error.detail)).unwrap_or_default();
+            bail!("{job} ended {}: {what}", ended.state);
+        }
+        let step = *ended.result_steps.last().context("the query has no result")?;
+        let mut batches = Vec::new();
+        match result::open(&self.client, job, step).await? {
+            StepResult::Text(text) => return Err(anyhow!("rows were expected, not the text {text:?}")),
+            StepResult::Rows(mut rows) => {
+                while let Some(batch) = rows.next().await? {
+                    batches.push(batch);
+                }
+            }
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let rows = batches.iter().map(|batch| batch.num_rows()).sum();
+        Ok(Answer { seconds, rows, digest: oracle::digest(&batches)? })
+    }
+
+    fn spec(&self, file: &Path) -> anyhow::Result<JobSpec> {
+        Ok(JobSpec {
+            name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            application: "benches".to_owned(),
+            queue: "default".to_owned(),
+            priority: 50,
+            submitted_by: "benches".to_owned(),
+            timeout: None,
+            client_token: None,
+            program: Program::Sql {
+                script: std::fs::read_to_string(file)?,
+                base: "file:///".to_owned(),
+                tables: self.tables.clone(),
+                output: None,
+            },
+        })
+    }
+}
+
+fn tables(data: &Path) -> anyhow::Result<BTreeMap<String, TableSpec>> {
+    let mut tables = BTreeMap::new();
+    for entry in std::fs::read_dir(data)? {
+        let path = entry?.path().canonicalize()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let location = format!("{}/", path.display());
+        tables.insert(name, TableSpec { location, format: TableFormat::Parquet, options: BTreeMap::new() });
+    }
+    Ok(tables)
+}
+
+/// Plain DataFusion in a child of this program, so that its CPU time and memory are its own.
+pub struct DataFusion {
+    child: Child,
+    questions: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    processes: Processes,
+}
+
+impl DataFusion {
+    pub async fn start(data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("datafusion-server")
+            .arg("--data")
+            .arg(data)
+            .args(["--threads", &threads.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let questions = child.stdin.take().context("piped above")?;
+        let mut answers = BufReader::new(child.stdout.take().context("piped above")?).lines();
+        answers.next_line().await?.context("the DataFusion server ended before it was ready")?;
+        let processes = Processes(vec![child.id().context("the DataFusion server has ended")?]);
+        Ok(DataFusion { child, questions, answers, processes })
+    }
+
+    async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
+        self.questions.write_all(format!("{}\n", file.display()).as_bytes()).await?;
+        let line = self.answers.next_line().await?.context("the DataFusion server ended")?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}

@@ -1,0 +1,402 @@
+//! Commands and flags, as `--help` shows them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use windrow_client::params::parse_assignment;
+use windrow_client::rows::RowFormat;
+use windrow_client::{BUILD, DEFAULT_COORDINATOR};
+use windrow_model::{ErrorKind, JobId, parse_duration};
+
+use crate::logging::LogFormat;
+
+/// Runs SQL batch jobs on one machine or many.
+#[derive(Debug, Parser)]
+#[command(name = "windrow", version = BUILD, max_term_width = 120, after_long_help = exit_codes())]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How log lines on standard error look. WINDROW_LOG chooses which there are, for example `windrow_worker=debug`.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[cfg(feature = "embedded")]
+    Run(RunArgs),
+    #[cfg(feature = "embedded")]
+    #[command(subcommand)]
+    Generate(GenerateCommand),
+    #[cfg(feature = "embedded")]
+    Up(UpArgs),
+    #[cfg(feature = "embedded")]
+    Coordinator(CoordinatorArgs),
+    #[cfg(feature = "embedded")]
+    Worker(WorkerArgs),
+    Submit(SubmitArgs),
+    Jobs(JobsArgs),
+    Job(JobArgs),
+    Why(WhyArgs),
+    Result(ResultArgs),
+    Cancel(CancelArgs),
+    Workers(WorkersArgs),
+}
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum RowOutput {
+    #[default]
+    Table,
+    /// One object a line; standard output carries nothing else.
+    Json,
+    /// With a header line.
+    Csv,
+}
+
+impl From<RowOutput> for RowFormat {
+    fn from(output: RowOutput) -> Self {
+        match output {
+            RowOutput::Table => RowFormat::Table,
+            RowOutput::Json => RowFormat::Json,
+            RowOutput::Csv => RowFormat::Csv,
+        }
+    }
+}
+
+/// How a description is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextOutput {
+    #[default]
+    Table,
+    Json,
+}
+
+/// Which cluster to talk to.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// URL of the coordinator.
+    #[arg(long, env = "WINDROW_COORDINATOR", default_value = DEFAULT_COORDINATOR, value_name = "URL")]
+    pub coordinator: String,
+}
+
+/// What to run, and what is to be different from the job file.
+#[derive(Debug, Args)]
+pub struct JobTextArgs {
+    /// A .sql or .yaml file; `-` reads SQL from standard input.
+    #[arg(required_unless_present = "execute")]
+    pub job: Option<PathBuf>,
+    /// SQL to run instead of a file; locations in it are relative to the current folder.
+    #[arg(short = 'e', long, value_name = "SQL", conflicts_with = "job")]
+    pub execute: Option<String>,
+    /// Value of `${NAME}` in the job; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_assignment)]
+    pub params: Vec<(String, String)>,
+    /// How rows are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: RowOutput,
+    /// Print the distributed plan, and why it is one worker or many, without running it.
+    #[arg(long)]
+    pub explain: bool,
+    /// The job fails after this time, for example `90s`, `10m`.
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// 0 to 100; a running job's share of the slots grows with it [default: 50].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub priority: Option<u8>,
+}
+
+/// Run a job on a cluster inside this process.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windrow run examples/late-flights.yaml --param min_delay=60
+  windrow run report.sql --workers 4 --output csv > report.csv
+  windrow run -e \"SELECT count(*) FROM './flights/*.parquet'\"
+  echo 'SELECT 1' | windrow run - --output json
+
+A job file (.yaml) has the keys:
+  name, tables, params, sql or sql_file, output, setup, timeout, priority, queue, application
+  tables:  { flights: { location: ./flights/, format: parquet } }   # or: flights: ./flights.csv.gz
+  params:  { min_delay: \"30\" }               # ${min_delay} in the SQL; $${x} for the text ${x} itself
+  output:  { location: ./out/, format: parquet, mode: overwrite, partition_by: [carrier] }
+  setup:   [{ generate: tpch, into: ./data/, scale: 0.1, parts: 4 }]     # only if ./data/ does not exist")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub text: JobTextArgs,
+    /// Workers of the cluster; `--workers 1 --slots 2` runs small jobs whole on one worker.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// Threads of each worker.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: u32,
+    /// Memory of each worker [default: 4GiB, or less on a small machine].
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
+    /// A statement that reads no more than this runs whole on one worker.
+    #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
+    pub small_job_bytes: Option<u64>,
+}
+
+/// Hand a job to a running cluster.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windrow submit nightly.yaml                      # prints the job's id
+  windrow submit nightly.yaml --wait --output csv
+  windrow submit nightly.yaml --client-token 2026-11-23   # the same token twice is the same job")]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    pub text: JobTextArgs,
+    /// Show progress until the job has ended, then print its rows. Ctrl-C leaves the job running.
+    #[arg(long)]
+    pub wait: bool,
+    /// Makes a repeated submission harmless: the same token is the same job.
+    #[arg(long, value_name = "TOKEN")]
+    pub client_token: Option<String>,
+    /// The queue to wait in.
+    #[arg(long)]
+    pub queue: Option<String>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Generate data to try things on.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// The eight tables of TPC-H as Parquet, a folder per table.
+    #[command(after_help = "Example:\n  windrow generate tpch --scale 1 --parts 8 ./tpch")]
+    Tpch {
+        /// 1 is about 1 GB of text, or 350 MB of Parquet.
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+        /// Files per table; nation and region always have one.
+        #[arg(long, default_value_t = 4)]
+        parts: u32,
+        /// The folder to create.
+        dir: PathBuf,
+    },
+    /// A web server's access log as Parquet.
+    #[command(after_help = "Example:\n  windrow generate access-log --rows 10000000 --seed 1 --parts 8 ./access-log")]
+    AccessLog {
+        #[arg(long)]
+        rows: u64,
+        /// The same seed gives the same rows.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Files to write.
+        #[arg(long, default_value_t = 4)]
+        parts: u32,
+        /// The folder to create.
+        dir: PathBuf,
+    },
+}
+
+/// Start a coordinator and workers as processes on this machine, until Ctrl-C.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windrow up --workers 4
+  windrow up --listen 127.0.0.1:0 --output json    # a JSON line with the address and the process ids")]
+pub struct UpArgs {
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// Threads of each worker.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: u32,
+    /// Memory of each worker [default: 4GiB, or less on a small machine].
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
+    /// Where the coordinator listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+    /// Holds the coordinator's data and the workers' files [default: a temporary folder].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How the ready line is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: TextOutput,
+    /// Accept connections from other machines although nobody is authenticated.
+    #[arg(long)]
+    pub insecure: bool,
+    /// A statement that reads no more than this runs whole on one worker.
+    #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
+    pub small_job_bytes: Option<u64>,
+}
+
+/// Start a coordinator.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow coordinator --listen 127.0.0.1:7070 --data-dir /var/lib/windrow")]
+pub struct CoordinatorArgs {
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+    /// One coordinator at a time holds this folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Accept connections from other machines although nobody is authenticated.
+    #[arg(long)]
+    pub insecure: bool,
+    /// A statement that reads no more than this runs whole on one worker.
+    #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
+    pub small_job_bytes: Option<u64>,
+    #[command(flatten)]
+    pub child: ChildArgs,
+}
+
+/// Start a worker.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow worker --coordinator http://10.0.0.5:7070 --slots 4 --memory 16GiB")]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Threads that run attempts.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: u32,
+    /// Memory of operators and map outputs [default: 4GiB, or less on a small machine].
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
+    /// Where spill files and map outputs go [default: a temporary folder].
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Where readers of map outputs connect.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+    /// URL that readers are told, if it is not the one listened on.
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// Accept connections from other machines although nobody is authenticated.
+    #[arg(long)]
+    pub insecure: bool,
+    #[command(flatten)]
+    pub child: ChildArgs,
+}
+
+/// How `windrow up` starts its children.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+pub struct ChildArgs {
+    /// End when the process with this id, which must be the parent, ends.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub exit_with_parent: Option<i32>,
+    /// Print one JSON line on standard output when ready.
+    #[arg(long, hide = true)]
+    pub announce: bool,
+}
+
+/// List jobs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  windrow jobs\n  windrow jobs --all --output json")]
+pub struct JobsArgs {
+    /// Ended jobs too.
+    #[arg(long)]
+    pub all: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: RowOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Show a job: state, error, stages, attempts and workers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow job job-7")]
+pub struct JobArgs {
+    pub id: JobId,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: TextOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Say why a job does not make progress.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow why job-7")]
+pub struct WhyArgs {
+    pub id: JobId,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: TextOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Print the rows of a job that has succeeded.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  windrow result job-7\n  windrow result job-7 --output csv > rows.csv")]
+pub struct ResultArgs {
+    pub id: JobId,
+    /// Only the rows of this statement, counted from 0.
+    #[arg(long)]
+    pub step: Option<u32>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: RowOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Cancel a job.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow cancel job-7")]
+pub struct CancelArgs {
+    pub id: JobId,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: TextOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// List the workers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  windrow workers")]
+pub struct WorkersArgs {
+    #[arg(long, value_enum, default_value_t)]
+    pub output: RowOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[cfg(feature = "embedded")]
+fn bytes(text: &str) -> Result<u64, String> {
+    windrow_model::parse_bytes(text).map_err(|error| error.to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// The end of `windrow --help`.
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n   0  done\n   2  wrong flags\n");
+    for kind in ErrorKind::ALL {
+        text.push_str(&format!(
+            "  {:2}  {}: {}\n",
+            kind.exit_code(),
+            kind.name(),
+            meaning(kind)
+        ));
+    }
+    text.push_str(
+        "\nErrors go to standard error as what failed, the detail and a hint; with --output json as one JSON object.",
+    );
+    text
+}
+
+fn meaning(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Invalid => "the job, the data or a flag is wrong and stays wrong",
+        ErrorKind::NotFound => "a file, job or worker does not exist",
+        ErrorKind::AlreadyExists => "an output, a folder or a port is taken",
+        ErrorKind::Conflict => "somebody else changed the same thing first",
+        ErrorKind::Exhausted => "a limit was reached: memory, disk, time, attempts, queue",
+        ErrorKind::Unavailable => "try again later: a service or the coordinator cannot be reached",
+        ErrorKind::Fenced => "a newer leader has taken over",
+        ErrorKind::Unauthenticated => "nobody vouches for the caller",
+        ErrorKind::PermissionDenied => "the caller or the cluster may not do this",
+        ErrorKind::Cancelled => "cancelled by a user",
+        ErrorKind::Corrupt => "stored bytes are not what was written",
+        ErrorKind::Unsupported => "not supported",
+        ErrorKind::Internal => "a bug in Windrow",
+    }
+}

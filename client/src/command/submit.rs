@@ -1,0 +1,43 @@
+//! `windrow submit`: hands a job to a running cluster.
+
+use serde_json::json;
+use windrow_client::Client;
+use windrow_client::job_file::Job;
+use windrow_client::rows::{PrintError, RowFormat};
+
+use super::load::{load, set_up};
+use crate::cli::SubmitArgs;
+use crate::follow::{OnInterrupt, follow, print_text};
+use crate::outcome::{Outcome, printed};
+
+pub async fn run(args: SubmitArgs) -> Outcome {
+    let job = load(&args.text, args.queue.clone(), args.client_token.clone())?;
+    let client = Client::connect(&args.cluster.coordinator).await?;
+    set_up(&job).await?;
+    let format = args.text.output.into();
+    if args.text.explain {
+        return explain(&client, job, format).await;
+    }
+    let submitted = client.submit(job.spec).await?;
+    if args.wait {
+        if format != RowFormat::Json {
+            eprintln!("submitted {}", submitted.job);
+        }
+        return follow(&client, submitted.job, format, OnInterrupt::Detach).await;
+    }
+    let id = submitted.job.to_string();
+    printed(match format {
+        RowFormat::Json => line(&json!({ "job": id, "existing": submitted.existing }).to_string()),
+        RowFormat::Table | RowFormat::Csv => line(&id),
+    })
+}
+
+fn line(text: &str) -> Result<(), PrintError> {
+    print_text(text, RowFormat::Table)
+}
+
+/// Prints the distributed plan.
+pub async fn explain(client: &Client, job: Job, format: RowFormat) -> Outcome {
+    let text = client.explain(job.spec).await?;
+    printed(print_text(&text, format))
+}

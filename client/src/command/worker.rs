@@ -1,0 +1,26 @@
+//! `windrow worker`.
+
+use windrow_client::BUILD;
+use windrow_worker::WorkerOptions;
+
+use super::machine::worker_memory;
+use super::signals::{end_with_parent, stop_requested};
+use crate::cli::WorkerArgs;
+use crate::outcome::Outcome;
+
+/// Serves until it is asked to stop; attempts that run are finished first.
+pub async fn run(args: WorkerArgs) -> Outcome {
+    end_with_parent(args.child.exit_with_parent)?;
+    let stop = stop_requested()?;
+    let mut options = WorkerOptions::new(
+        args.cluster.coordinator,
+        args.slots,
+        worker_memory(args.memory, 1),
+        BUILD,
+    );
+    options.work_dir = args.work_dir;
+    options.listen = args.listen;
+    options.advertise = args.advertise;
+    options.insecure = args.insecure;
+    windrow_worker::run(options, stop).await
+}

@@ -1,0 +1,84 @@
+//! What the shell keeps about one job beside the core: artefacts, metrics, published files and who watches.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use windrow_engine::job::JobSession;
+use windrow_model::{AttemptId, FragmentHash, TaskId, WorkerId, WrittenFile};
+use windrow_proto as wire;
+
+use crate::artefacts::{CommitState, StepArtefacts};
+
+/// Soft state of a job; all of it can be lost without harm to what the job has made.
+pub(crate) struct Dossier {
+    pub(crate) steps: BTreeMap<u32, StepArtefacts>,
+    /// Lines for people, in the order they were made.
+    pub(crate) notes: Vec<String>,
+    pub(crate) files: Vec<WrittenFile>,
+    pub(crate) uses: BTreeMap<WorkerId, Usage>,
+    /// Of attempts that finished.
+    pub(crate) operators: BTreeMap<AttemptId, Vec<wire::OperatorMetrics>>,
+    /// What remains of them when the job has ended: sums by stage index.
+    pub(crate) stage_operators: BTreeMap<u32, Vec<wire::OperatorMetrics>>,
+    /// The planner's session; absent while it plans, before the first step and after the last.
+    pub(crate) session: Option<JobSession>,
+    /// Marked at every change that a watcher may want to see.
+    pub(crate) changed: watch::Sender<()>,
+}
+
+/// What one worker process did for the job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) host: String,
+    pub(crate) rss_peak_bytes: u64,
+    pub(crate) cpu_us: u64,
+}
+
+/// The blobs a task depends on, as its worker will look them up.
+pub(crate) struct TaskBlobs {
+    pub(crate) fragment: Bytes,
+    pub(crate) splits: Option<(FragmentHash, Bytes)>,
+}
+
+impl Dossier {
+    pub(crate) fn new() -> Dossier {
+        Dossier {
+            steps: BTreeMap::new(),
+            notes: Vec::new(),
+            files: Vec::new(),
+            uses: BTreeMap::new(),
+            operators: BTreeMap::new(),
+            stage_operators: BTreeMap::new(),
+            session: None,
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// `None` if the fragment is not kept any more.
+    pub(crate) fn blobs(&self, task: TaskId, fragment: FragmentHash) -> Option<TaskBlobs> {
+        let fragment = self.steps.values().find_map(|step| step.fragment(fragment))?.clone();
+        let splits = self.steps.values().find_map(|step| step.splits(task)).cloned();
+        Some(TaskBlobs { fragment, splits })
+    }
+
+    /// No task of the job will ever run again.
+    pub(crate) fn forget_blobs(&mut self) {
+        self.steps.values_mut().for_each(StepArtefacts::forget_blobs);
+    }
+
+    /// Steps whose staged files nobody will publish; each is named once.
+    pub(crate) fn abandon_targets(&mut self) -> Vec<windrow_engine::sink::OutputTarget> {
+        let targets = self.steps.values_mut().filter_map(|step| step.target.as_mut());
+        let open = targets.filter(|target| target.commit == CommitState::NotAsked);
+        open.map(|target| {
+            target.commit = CommitState::Abandoned;
+            target.output.clone()
+        })
+        .collect()
+    }
+
+    pub(crate) fn used(&mut self, worker: WorkerId, host: &str) -> &mut Usage {
+        self.uses.entry(worker).or_insert_with(|| Usage { host: host.to_owned(), ..Usage::default() })
+    }
+}

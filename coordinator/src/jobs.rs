@@ -1,0 +1,152 @@
+//! The service for clients. A client that goes away never affects a job.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+use windrow_model::{ClusterShape, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId, WorkerState};
+use windrow_proto as wire;
+use windrow_proto::jobs_server::Jobs;
+use windrow_proto::{required, status_from_report};
+use windrow_scheduler::{Input, Reply};
+
+use crate::call::{Call, ToDriver};
+use crate::planning::Planner;
+use crate::results::{self, no_such_job};
+use crate::snapshot::{self, Detail};
+use crate::state::State;
+use crate::watching::watch_job;
+
+/// What planning assumes when nobody has joined the cluster: one small worker.
+const NO_CLUSTER: ClusterShape = ClusterShape { workers: 1, slots: 1, slots_max: 1, memory_bytes_min: 1 << 30 };
+
+#[derive(Clone)]
+pub(crate) struct JobsService {
+    pub(crate) driver: ToDriver,
+    pub(crate) planner: Planner,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn status(report: ErrorReport) -> Status {
+    status_from_report(&report)
+}
+
+fn spec_of(request: wire::SubmitRequest) -> Result<JobSpec, Status> {
+    Ok(JobSpec::try_from(required(request.spec, "SubmitRequest.spec")?)?)
+}
+
+impl JobsService {
+    async fn snapshot(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
+        let look = move |state: &State| {
+            state
+                .scheduler
+                .job(job)
+                .map(|view| snapshot::job(state, view, Detail::Full))
+                .ok_or_else(|| no_such_job(job))
+        };
+        self.driver.query(look).await?
+    }
+}
+
+fn list(state: &State, all: bool) -> Vec<wire::Job> {
+    let wanted = state.scheduler.jobs().filter(|job| all || !job.state().is_final());
+    wanted.map(|view| snapshot::job(state, view, Detail::Summary)).collect()
+}
+
+fn why(state: &State, job: JobId) -> Result<Vec<String>, ErrorReport> {
+    state.scheduler.job(job).ok_or_else(|| no_such_job(job))?;
+    Ok(state.scheduler.why(job).iter().map(ToString::to_string).collect())
+}
+
+/// The workers that accept tasks; `None` if there is none.
+fn cluster_shape(state: &State) -> Option<ClusterShape> {
+    let active = || state.scheduler.workers().filter(|worker| worker.state() == WorkerState::Active);
+    Some(ClusterShape {
+        workers: active().count() as u32,
+        slots: active().map(|worker| worker.spec().slots).sum(),
+        slots_max: active().map(|worker| worker.spec().slots).max()?,
+        memory_bytes_min: active().map(|worker| worker.spec().memory_bytes).min()?,
+    })
+}
+
+#[tonic::async_trait]
+impl Jobs for JobsService {
+    async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitResponse> {
+        let spec = spec_of(request.into_inner())?;
+        match self.driver.request(move |request| Input::JobSubmitted { request, spec }).await.map_err(status)? {
+            Reply::Submitted { job, existing, .. } => Ok(Response::new(wire::SubmitResponse { job: job.0, existing })),
+            Reply::Refused { report, .. } => Err(status(report)),
+            Reply::Cancelled { .. } => {
+                Err(status(ErrorReport::internal("a submission was answered as a cancellation")))
+            }
+        }
+    }
+
+    async fn get(&self, request: Request<wire::JobRequest>) -> Answer<wire::Job> {
+        let job = JobId(request.into_inner().job);
+        Ok(Response::new(self.snapshot(job).await.map_err(status)?))
+    }
+
+    async fn list(&self, request: Request<wire::ListJobsRequest>) -> Answer<wire::ListJobsResponse> {
+        let all = request.into_inner().all;
+        let jobs = self.driver.query(move |state| list(state, all)).await.map_err(status)?;
+        Ok(Response::new(wire::ListJobsResponse { jobs }))
+    }
+
+    async fn why(&self, request: Request<wire::JobRequest>) -> Answer<wire::WhyResponse> {
+        let job = JobId(request.into_inner().job);
+        let reasons = self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?;
+        Ok(Response::new(wire::WhyResponse { reasons }))
+    }
+
+    async fn cancel(&self, request: Request<wire::JobRequest>) -> Answer<wire::Job> {
+        let job = JobId(request.into_inner().job);
+        match self.driver.request(move |request| Input::JobCancelled { request, job }).await.map_err(status)? {
+            Reply::Cancelled { job, .. } => Ok(Response::new(self.snapshot(job).await.map_err(status)?)),
+            Reply::Refused { report, .. } => Err(status(report)),
+            Reply::Submitted { .. } => {
+                Err(status(ErrorReport::internal("a cancellation was answered as a submission")))
+            }
+        }
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<wire::Job, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<wire::JobRequest>) -> Answer<Self::WatchStream> {
+        let job = JobId(request.into_inner().job);
+        let snapshots = watch_job(self.driver.clone(), job).await.map_err(status)?;
+        Ok(Response::new(Box::pin(snapshots.map(|snapshot| snapshot.map_err(status)))))
+    }
+
+    async fn explain(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::ExplainResponse> {
+        let spec = spec_of(request.into_inner())?;
+        let cluster = self.driver.query(cluster_shape).await.map_err(status)?;
+        let text = self.planner.explain(spec, cluster.unwrap_or(NO_CLUSTER)).await.map_err(status)?;
+        let note = if cluster.is_none() { "No worker has joined: planned for one worker with one slot.\n" } else { "" };
+        Ok(Response::new(wire::ExplainResponse { text: format!("{note}{text}") }))
+    }
+
+    async fn get_result(&self, request: Request<wire::ResultRequest>) -> Answer<wire::ResultResponse> {
+        let wire::ResultRequest { job, step } = request.into_inner();
+        results::result(&self.driver, JobId(job), step).await.map(Response::new).map_err(status)
+    }
+
+    async fn report_unreachable(
+        &self,
+        request: Request<wire::UnreachableRequest>,
+    ) -> Answer<wire::UnreachableResponse> {
+        let request = request.into_inner();
+        let output = MapOutputId::try_from(required(request.output, "UnreachableRequest.output")?)?;
+        let worker = WorkerId(request.worker);
+        tracing::warn!(task = %output.task, attempt = %output.attempt, %worker, "client could not read a part of a result");
+        self.driver.send(Call::Input(Input::ResultUnreachable { output, worker })).await.map_err(status)?;
+        Ok(Response::new(wire::UnreachableResponse {}))
+    }
+
+    async fn list_workers(&self, _: Request<wire::ListWorkersRequest>) -> Answer<wire::ListWorkersResponse> {
+        let list = |state: &State| state.scheduler.workers().map(|view| snapshot::worker(state, view)).collect();
+        let workers = self.driver.query(list).await.map_err(status)?;
+        Ok(Response::new(wire::ListWorkersResponse { workers }))
+    }
+}

@@ -1,0 +1,147 @@
+//! Options in, a running coordinator out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use windrow_engine::job::EngineOptions;
+use windrow_engine::stores::Stores;
+use windrow_model::{ErrorReport, Limits};
+use windrow_scheduler::Scheduler;
+
+use crate::call::{Call, ToDriver};
+use crate::clock::{Clock, wall_clock};
+use crate::committing::Committer;
+use crate::data_dir::DataDir;
+use crate::driver::{Driver, Waiting};
+use crate::jobs::JobsService;
+use crate::listen::{self, Gate};
+use crate::planning::Planner;
+use crate::state::State;
+use crate::store::MemoryStore;
+use crate::workers::WorkersService;
+
+/// A shutdown waits so long for commits that have begun …
+const COMMITS_GRACE: Duration = Duration::from_secs(60);
+/// … and so long for clients and workers to take their last messages.
+const STREAMS_GRACE: Duration = Duration::from_secs(3);
+
+/// How a coordinator runs.
+#[derive(Clone, Debug)]
+pub struct CoordinatorOptions {
+    /// Port 0 takes a free one; see [`Handle::address`].
+    pub listen: SocketAddr,
+    /// Accept calls from other machines although nobody is authenticated.
+    pub insecure: bool,
+    /// Holds the lock and the epoch; without it, nothing keeps two coordinators apart.
+    pub data_dir: Option<PathBuf>,
+    pub limits: Limits,
+    pub engine: EngineOptions,
+    /// Build of this binary; workers of another build are refused.
+    pub build: String,
+}
+
+/// Starts coordinators.
+pub struct Coordinator;
+
+/// A running coordinator. Dropping it leaves it running until the process ends.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    driver: ToDriver,
+    stop: CancellationToken,
+    /// Ends when the driver has ended, for whatever reason.
+    stopped: CancellationToken,
+    server: JoinHandle<()>,
+    commits: TaskTracker,
+}
+
+impl Coordinator {
+    /// Takes the data directory and the address, then serves. Errors name the address, port or folder.
+    pub async fn start(options: CoordinatorOptions) -> Result<Handle, ErrorReport> {
+        let gate = Gate { insecure: options.insecure };
+        let listener = listen::bind(options.listen, gate).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| ErrorReport::internal("the listener has no address").with_detail(error.to_string()))?;
+        let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?;
+        // Without a folder to count in, seconds since 1970 grow from life to life.
+        let epoch = data_dir.as_ref().map_or_else(|| wall_clock().0 / 1_000_000, DataDir::epoch);
+        let (to_driver, inbox) = ToDriver::channel();
+        let stores = Stores::from_env();
+        let commits = TaskTracker::new();
+        let planner = Planner::new(options.engine.clone(), stores.clone());
+        let driver = Driver {
+            state: State::new(Scheduler::new(epoch, options.limits.clone())),
+            store: Box::new(MemoryStore::new(epoch)),
+            epoch,
+            clock: Clock::start(),
+            inbox,
+            to_driver: to_driver.clone(),
+            planner: planner.clone(),
+            committer: Committer::new(stores, commits.clone()),
+            waiting: Waiting::default(),
+        };
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(drive(driver, data_dir, stopped.clone()));
+        let workers =
+            WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease: options.limits.lease };
+        let jobs = JobsService { driver: to_driver.clone(), planner };
+        let server = tokio::spawn(serve(listener, gate, jobs, workers, stop.clone()));
+        tracing::info!(%address, epoch, "coordinator listens");
+        Ok(Handle { address, driver: to_driver, stop, stopped, server, commits })
+    }
+}
+
+/// Runs the loop; the data directory stays locked for as long as it does.
+async fn drive(driver: Driver, data_dir: Option<DataDir>, stopped: CancellationToken) {
+    let _stopped = stopped.drop_guard();
+    let _data_dir = data_dir;
+    // The driver logs why it ended; here only its end counts.
+    let _ = driver.run().await;
+}
+
+async fn serve(listener: TcpListener, gate: Gate, jobs: JobsService, workers: WorkersService, stop: CancellationToken) {
+    if let Err(error) = listen::serve(listener, gate, jobs, workers, stop).await {
+        tracing::error!(%error, "the listener failed");
+    }
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as clients and workers take it, for example `http://127.0.0.1:7070`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Resolves when the coordinator has stopped leading, which only happens on its own if its store refuses it.
+    pub async fn stopped(&self) {
+        self.stopped.cancelled().await;
+    }
+
+    /// Stops accepting, lets commits that have begun finish, and ends all streams in order: clients read
+    /// `Unavailable`, and workers see an orderly end, after which they may register again.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        // An error means that the driver has ended already.
+        let _ = self.driver.send(Call::Stop).await;
+        self.stopped.cancelled().await;
+        self.commits.close();
+        if tokio::time::timeout(COMMITS_GRACE, self.commits.wait()).await.is_err() {
+            tracing::warn!("a commit did not end in time; its files may or may not be published");
+        }
+        let server = self.server.abort_handle();
+        if tokio::time::timeout(STREAMS_GRACE, self.server).await.is_err() {
+            server.abort();
+        }
+        tracing::info!("coordinator stopped");
+    }
+}

@@ -1,0 +1,181 @@
+//! The tables of a job: those of its file and of `CREATE EXTERNAL TABLE`, opened when a statement first names them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionState;
+use datafusion::prelude::SessionContext;
+use url::Url;
+use windrow_model::{ErrorKind, ErrorReport, TableFormat, TableSpec};
+
+use crate::errors;
+use crate::stores::{Stores, resolve_location};
+use crate::tables::{Declared, open_table};
+
+const CATALOG: &str = "datafusion";
+const SCHEMA: &str = "public";
+
+/// A table of files, as declared.
+#[derive(Clone, Debug)]
+pub(super) struct FilesTable {
+    pub location: Url,
+    pub format: TableFormat,
+    pub options: BTreeMap<String, String>,
+    pub declared: Declared,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    files: BTreeMap<String, FilesTable>,
+    /// Tables of files whose provider in the session is the one to use.
+    opened: BTreeSet<String>,
+    /// Tables made by `CREATE TABLE AS`.
+    made: BTreeSet<String>,
+}
+
+impl Catalog {
+    pub fn from_specs(specs: &BTreeMap<String, TableSpec>, base: &str) -> Result<Catalog, ErrorReport> {
+        let mut catalog = Catalog::default();
+        for (name, spec) in specs {
+            let location = resolve_location(base, &spec.location)
+                .map_err(|report| ErrorReport { what: format!("table `{name}`: {}", report.what), ..report })?;
+            let options = spec.options.clone();
+            let table = FilesTable { location, format: spec.format, options, declared: Declared::default() };
+            catalog.files.insert(name.clone(), table);
+        }
+        Ok(catalog)
+    }
+
+    /// The name inside the job's one schema; `None` for `information_schema` and other catalogs.
+    pub fn local_name(reference: &TableReference) -> Option<String> {
+        let resolved = reference.clone().resolve(CATALOG, SCHEMA);
+        let local = resolved.catalog.as_ref() == CATALOG && resolved.schema.as_ref() == SCHEMA;
+        local.then(|| resolved.table.to_string())
+    }
+
+    pub fn files_table(&self, name: &str) -> Option<&FilesTable> {
+        self.files.get(name)
+    }
+
+    pub fn is_made(&self, name: &str) -> bool {
+        self.made.contains(name)
+    }
+
+    pub fn all_files_tables(&self) -> Vec<TableReference> {
+        self.files.keys().map(|name| TableReference::bare(name.as_str())).collect()
+    }
+
+    /// Opens those of `references` that are tables of files and not open yet.
+    pub async fn open(
+        &mut self,
+        references: &[TableReference],
+        context: &SessionContext,
+        session: &SessionState,
+        stores: &Stores,
+    ) -> Result<(), ErrorReport> {
+        for wanted in references.iter().filter_map(Self::local_name) {
+            let Some(name) = self.find_files(&wanted) else { continue };
+            if self.opened.contains(&wanted) {
+                continue;
+            }
+            let provider = open_files(&name, &self.files[&name], session, stores).await?;
+            register(context, &wanted, provider)?;
+            self.opened.insert(wanted);
+        }
+        Ok(())
+    }
+
+    /// Unquoted names arrive in lower case, while a job file may write them in any.
+    fn find_files(&self, wanted: &str) -> Option<String> {
+        if self.files.contains_key(wanted) {
+            return Some(wanted.to_owned());
+        }
+        if self.made.contains(wanted) {
+            return None;
+        }
+        self.files.keys().find(|name| name.eq_ignore_ascii_case(wanted)).cloned()
+    }
+
+    /// Declares and opens a table of files.
+    pub async fn create_files_table(
+        &mut self,
+        name: &str,
+        table: FilesTable,
+        context: &SessionContext,
+        session: &SessionState,
+        stores: &Stores,
+    ) -> Result<(), ErrorReport> {
+        let provider = open_files(name, &table, session, stores).await?;
+        register(context, name, provider)?;
+        self.files.insert(name.to_owned(), table);
+        self.opened.insert(name.to_owned());
+        self.made.remove(name);
+        Ok(())
+    }
+
+    pub fn create_made_table(
+        &mut self,
+        name: &str,
+        provider: Arc<dyn TableProvider>,
+        context: &SessionContext,
+    ) -> Result<(), ErrorReport> {
+        register(context, name, provider)?;
+        self.files.remove(name);
+        self.opened.remove(name);
+        self.made.insert(name.to_owned());
+        Ok(())
+    }
+
+    pub fn forget(&mut self, name: &str) {
+        self.files.remove(name);
+        self.opened.remove(name);
+        self.made.remove(name);
+    }
+
+    /// Tables that have files at or below `location`, or whose folder is inside of it, are opened again on their next
+    /// use: a statement has written there.
+    pub fn written_to(&mut self, location: &Url) {
+        let files = &self.files;
+        self.opened.retain(|name| {
+            let table = files.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, table)| table);
+            !table.is_some_and(|table| overlap(&table.location, location))
+        });
+    }
+}
+
+fn overlap(left: &Url, right: &Url) -> bool {
+    let (left, right) = (left.as_str().trim_end_matches('/'), right.as_str().trim_end_matches('/'));
+    let inside = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    inside(left, right) || inside(right, left)
+}
+
+async fn open_files(
+    name: &str,
+    table: &FilesTable,
+    session: &SessionState,
+    stores: &Stores,
+) -> Result<Arc<dyn TableProvider>, ErrorReport> {
+    let FilesTable { location, format, options, declared } = table;
+    match (open_table(name, location, *format, options, declared, session, stores).await, &declared.columns) {
+        // A table that is about to be written to for the first time: its columns are known without a file.
+        (Err(report), Some(columns)) if report.kind == ErrorKind::NotFound => {
+            Ok(Arc::new(EmptyTable::new(Arc::clone(columns))))
+        }
+        (opened, _) => opened,
+    }
+}
+
+/// Puts a provider in place of the one of that name, if there is one.
+fn register(context: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<(), ErrorReport> {
+    let reference = TableReference::bare(name);
+    context
+        .deregister_table(reference.clone())
+        .and_then(|_| context.register_table(reference, provider))
+        .map(drop)
+        .map_err(|error| errors::report(error, &format!("table `{name}`")))
+}

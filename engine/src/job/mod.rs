@@ -1,0 +1,64 @@
+//! A job's session: from its specification to planned steps, one statement at a time.
+//!
+//! `session` keeps the job's catalog and settings and decides what a statement means, `catalog` opens tables when a
+//! statement first names them, `target` says where rows are written, `planning` makes the distributed plan.
+
+mod big_stack;
+mod catalog;
+mod planning;
+mod session;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use windrow_model::{FragmentHash, StepPlan};
+
+use crate::sink::OutputTarget;
+
+pub use big_stack::on_big_stack;
+pub use session::JobSession;
+
+/// Choices of the operator that planning depends on.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// A statement that reads at most this many bytes runs whole on one worker.
+    pub small_job_bytes: u64,
+    /// Input bytes per partition that the planner aims at.
+    pub partition_bytes: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20 }
+    }
+}
+
+/// The plan of one statement and everything that goes with it to workers and to the client.
+#[derive(Clone, Debug)]
+pub struct PlannedStep {
+    /// The statement as written, shortened for display.
+    pub statement: String,
+    /// Goes to the scheduler.
+    pub plan: StepPlan,
+    pub fragments: BTreeMap<FragmentHash, Bytes>,
+    /// By (stage, task); absent means that the task has no splits.
+    pub splits: BTreeMap<(u32, u32), Bytes>,
+    /// Of a `Result`, and of rows given at once.
+    pub schema: Option<SchemaRef>,
+    /// An immediate result to print as it is (`EXPLAIN`).
+    pub text: Option<String>,
+    /// An immediate result as rows (`SHOW`, `DESCRIBE`).
+    pub rows: Option<Vec<RecordBatch>>,
+    /// Where a `Commit` publishes its files.
+    pub target: Option<OutputTarget>,
+    /// `EXPLAIN ANALYZE`: the operators' metrics are the result.
+    pub analyze: bool,
+    /// For people, for example "runs whole on one worker: it reads 1.2 MiB".
+    pub notes: Vec<String>,
+}

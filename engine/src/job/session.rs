@@ -1,0 +1,588 @@
+//! What each statement of a job means.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use chrono::{DateTime, Utc};
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as LogicalStatement, WriteOp};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{CopyToSource, CopyToStatement, CreateExternalTable, Statement};
+use windrow_model::{
+    ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, OutputSpec, Program, StepOutcome, StepPlan,
+};
+
+use super::big_stack::drop_on_big_stack;
+use super::catalog::{Catalog, FilesTable};
+use super::planning::{self, Plan};
+use super::target::{self, Writer};
+use super::{EngineOptions, PlannedStep};
+use crate::sink::target::check_columns;
+use crate::sink::{OutputTarget, check_target};
+use crate::sql::{Action, Setting, StageTable, Written, check_setting, split};
+use crate::stores::{Stores, resolve_location};
+use crate::tables::Declared;
+use crate::{errors, session};
+
+/// One job's catalog, settings and statements. Lives on the coordinator while the job runs.
+///
+/// All methods are to be called within [`super::on_big_stack`].
+pub struct JobSession {
+    job: JobId,
+    spec: JobSpec,
+    base: String,
+    statements: Vec<Written>,
+    /// The statement whose rows go to `output:`, and that output.
+    output: Option<(usize, OutputSpec)>,
+    catalog: Catalog,
+    context: SessionContext,
+    stores: Arc<Stores>,
+    defaults: EngineOptions,
+    options: EngineOptions,
+    /// `now()` of every statement.
+    started: DateTime<Utc>,
+}
+
+/// What is left to do for a statement after its meaning is known.
+enum Work {
+    /// Nothing.
+    Done(Answer),
+    Run { logical: Box<LogicalPlan>, purpose: Purpose },
+}
+
+/// What a statement says at once.
+#[derive(Default)]
+struct Answer {
+    text: Option<String>,
+    rows: Option<(SchemaRef, Vec<RecordBatch>)>,
+    notes: Vec<String>,
+}
+
+enum Purpose {
+    Result,
+    /// `EXPLAIN ANALYZE`.
+    Count,
+    Table(String),
+    Write(Box<OutputTarget>),
+}
+
+impl Drop for JobSession {
+    fn drop(&mut self) {
+        // Views keep their plans, which may be deep.
+        drop_on_big_stack(std::mem::replace(&mut self.context, SessionContext::new()));
+    }
+}
+
+impl JobSession {
+    /// Checks, parses and splits the script. Tables are opened when a statement first names them.
+    pub async fn open(
+        job: JobId,
+        spec: &JobSpec,
+        options: &EngineOptions,
+        stores: Arc<Stores>,
+    ) -> Result<JobSession, ErrorReport> {
+        let Program::Sql { script, base, tables, output } = &spec.program;
+        let statements = split(script)?;
+        if statements.is_empty() {
+            return Err(ErrorReport::invalid("the job has no SQL statement").with_hint("add at least a SELECT"));
+        }
+        let mut last_query = None;
+        for (at, written) in statements.iter().enumerate() {
+            let is_query = parse(written, at, statements.len())?;
+            last_query = if is_query { Some(at) } else { last_query };
+        }
+        let output = match (output, last_query) {
+            (None, _) => None,
+            (Some(output), Some(at)) => Some((at, output.clone())),
+            (Some(_), None) => {
+                return Err(ErrorReport::invalid("the job has an `output` but no SELECT whose rows go there")
+                    .with_hint("end the SQL with a SELECT, or remove `output` and write with COPY"));
+            }
+        };
+        let runtime = session::runtime(None, None, Arc::clone(&stores))?;
+        let state = session::base_state(session::base_config(), runtime);
+        Ok(JobSession {
+            job,
+            spec: spec.clone(),
+            base: base.clone(),
+            output,
+            catalog: Catalog::from_specs(tables, base)?,
+            statements,
+            context: SessionContext::new_with_state(state),
+            stores,
+            defaults: options.clone(),
+            options: options.clone(),
+            started: Utc::now(),
+        })
+    }
+
+    pub fn statements(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Plans statement number `step` (from 0). Steps are planned in order, each after the one before has ended.
+    pub async fn plan_step(
+        &mut self,
+        step: u32,
+        first_stage: u32,
+        cluster: ClusterShape,
+    ) -> Result<PlannedStep, ErrorReport> {
+        let at = step as usize;
+        if at >= self.statements.len() {
+            return Err(ErrorReport::internal(format!("{} has no statement {}", self.job, step + 1)));
+        }
+        match self.meaning(at, first_stage, cluster).await? {
+            Work::Done(answer) => Ok(self.immediate(at, answer)),
+            Work::Run { logical, purpose } => {
+                if let Purpose::Write(target) = &purpose {
+                    let checked = check_target(target, &self.stores).await;
+                    checked.map_err(|report| prefixed(report, &self.place(at)))?;
+                }
+                let plan = self.plan(at, &logical, &purpose, first_stage, cluster).await?;
+                self.settle(at, &plan, &purpose)?;
+                Ok(self.planned(at, plan, purpose))
+            }
+        }
+    }
+
+    /// What every statement would do, without running any.
+    pub async fn explain(&mut self, cluster: ClusterShape) -> Result<String, ErrorReport> {
+        // A session of its own, so that the views and tables of the explained run are not left behind.
+        let stores = Arc::clone(&self.stores);
+        let mut scratch = JobSession::open(self.job, &self.spec, &self.defaults, stores).await?;
+        let mut text = String::new();
+        let mut first_stage = 0;
+        for at in 0..scratch.statements.len() {
+            let written = scratch.statements[at].shortened();
+            text.push_str(&format!("-- {}: {written}\n", scratch.place(at)));
+            match scratch.meaning(at, first_stage, cluster).await? {
+                Work::Done(answer) => text.push_str(&answer.text.unwrap_or_else(|| "done while planning\n".to_owned())),
+                Work::Run { logical, purpose } => {
+                    let plan = scratch.plan(at, &logical, &purpose, first_stage, cluster).await?;
+                    scratch.settle(at, &plan, &purpose)?;
+                    first_stage += plan.distributed.stages.len() as u32;
+                    text.push_str(&plan.explain());
+                }
+            }
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// `statement 2 of 3 (line 7)`, or `line 7` if there is only one.
+    fn place(&self, at: usize) -> String {
+        place(&self.statements[at], at, self.statements.len())
+    }
+
+    /// A session in which `now()` is the job's start.
+    fn session(&self) -> SessionState {
+        let mut state = self.context.state_ref().read().clone();
+        state.execution_props_mut().query_execution_start_time = Some(self.started);
+        state
+    }
+
+    async fn meaning(&mut self, at: usize, first_stage: u32, cluster: ClusterShape) -> Result<Work, ErrorReport> {
+        let statement = self.statements[at].parse().map_err(|error| self.explained(at, error))?;
+        let action = Action::of(statement).map_err(|report| prefixed(report, &self.place(at)))?;
+        match action {
+            Action::Query(statement) => self.query(at, statement).await,
+            Action::Show(statement) => self.show(at, statement).await,
+            Action::Explain(explain) => {
+                let analyze = explain.options.analyze;
+                self.explain_one(at, *explain.statement, analyze, first_stage, cluster).await
+            }
+            Action::CreateExternalTable(create) => self.create_external_table(at, create).await,
+            Action::CreateTableAs(statement) => self.create_table_as(at, statement).await,
+            Action::Catalog(statement) => self.change_catalog(at, statement).await,
+            Action::Setting(statement) => self.change_setting(at, statement).await,
+            Action::Copy(copy) => self.copy(at, copy).await,
+            Action::Insert(statement) => self.insert(at, statement).await,
+        }
+    }
+
+    /// Opens the tables that the statement names, and makes its logical plan.
+    async fn logical(&mut self, at: usize, statement: Statement) -> Result<LogicalPlan, ErrorReport> {
+        let session = self.session();
+        let references = session.resolve_table_references(&statement).map_err(|error| self.explained(at, error))?;
+        let opened = self.catalog.open(&references, &self.context, &session, &self.stores).await;
+        opened.map_err(|report| prefixed(report, &self.place(at)))?;
+        session.statement_to_plan(statement).await.map_err(|error| self.explained(at, error))
+    }
+
+    async fn query(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let session = self.session();
+        let references = session.resolve_table_references(&statement).map_err(|error| self.explained(at, error))?;
+        if !references.is_empty() && references.iter().all(|table| table.schema() == Some("information_schema")) {
+            return self.show(at, statement).await;
+        }
+        let logical = Box::new(self.logical(at, statement).await?);
+        let purpose = match &self.output {
+            Some((output_at, output)) if *output_at == at => {
+                let writer = Writer { job: self.job, base: &self.base };
+                Purpose::Write(Box::new(writer.output(output).map_err(|report| prefixed(report, "output"))?))
+            }
+            _ => Purpose::Result,
+        };
+        Ok(Work::Run { logical, purpose })
+    }
+
+    async fn show(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let session = self.session();
+        // Lists of tables show those of the job file too.
+        let all = self.catalog.all_files_tables();
+        let opened = self.catalog.open(&all, &self.context, &session, &self.stores).await;
+        opened.map_err(|report| prefixed(report, &self.place(at)))?;
+        let logical = self.logical(at, statement).await?;
+        let frame = DataFrame::new(self.session(), logical);
+        let schema = Arc::new(Schema::clone(frame.schema().as_arrow()));
+        let rows = frame.collect().await.map_err(|error| self.explained(at, error))?;
+        Ok(Work::Done(Answer { rows: Some((schema, rows)), ..Answer::default() }))
+    }
+
+    async fn explain_one(
+        &mut self,
+        at: usize,
+        statement: Statement,
+        analyze: bool,
+        first_stage: u32,
+        cluster: ClusterShape,
+    ) -> Result<Work, ErrorReport> {
+        let action = Action::of(statement).map_err(|report| prefixed(report, &self.place(at)))?;
+        let work = match action {
+            Action::Query(statement) => {
+                let logical = Box::new(self.logical(at, statement).await?);
+                Work::Run { logical, purpose: Purpose::Result }
+            }
+            Action::Copy(copy) => self.copy(at, copy).await?,
+            Action::Insert(statement) => self.insert(at, statement).await?,
+            Action::CreateTableAs(statement) => self.create_table_as(at, statement).await?,
+            Action::Show(_)
+            | Action::Explain(_)
+            | Action::CreateExternalTable(_)
+            | Action::Catalog(_)
+            | Action::Setting(_) => Work::Done(Answer::default()),
+        };
+        match work {
+            Work::Run { logical, purpose: Purpose::Result } if analyze => {
+                Ok(Work::Run { logical, purpose: Purpose::Count })
+            }
+            Work::Run { .. } if analyze => Err(self.unsupported(at, "EXPLAIN ANALYZE runs a SELECT only")),
+            Work::Run { logical, purpose } => {
+                let plan = self.plan(at, &logical, &purpose, first_stage, cluster).await?;
+                Ok(Work::Done(Answer { text: Some(plan.explain()), ..Answer::default() }))
+            }
+            Work::Done(_) => Err(self.unsupported(at, "there is no plan of this statement to explain")),
+        }
+    }
+
+    async fn create_external_table(&mut self, at: usize, create: CreateExternalTable) -> Result<Work, ErrorReport> {
+        let mut notes = Vec::new();
+        if !create.order_exprs.is_empty() {
+            notes.push("WITH ORDER is not used: rows are sorted again where their order matters".to_owned());
+        }
+        let (unbounded, format) = (create.unbounded, target::format_named(&create.file_type));
+        let format = format.map_err(|report| prefixed(report, &self.place(at)))?;
+        let options = target::options(create.options.iter()).map_err(|report| prefixed(report, &self.place(at)))?;
+        let session = self.session();
+        let planned = session.statement_to_plan(Statement::CreateExternalTable(create)).await;
+        let planned = planned.map_err(|error| self.explained(at, error))?;
+        let LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) = planned else {
+            return Err(ErrorReport::internal("CREATE EXTERNAL TABLE has another plan"));
+        };
+        if unbounded || create.temporary {
+            return Err(self.unsupported(at, "unbounded and temporary external tables are not supported"));
+        }
+        let Some(name) = Catalog::local_name(&create.name) else { return Err(self.other_schema(at, &create.name)) };
+        if !self.may_create(at, &create.name, create.if_not_exists, create.or_replace)? {
+            return Ok(Work::Done(Answer::default()));
+        }
+        let [location] = create.locations.as_slice() else {
+            let report = self.unsupported(at, "a table of several locations is not supported");
+            return Err(report.with_hint("make a table of each, and a view of them with UNION ALL"));
+        };
+        let location = resolve_location(&self.base, location).map_err(|report| prefixed(report, &self.place(at)))?;
+        let columns = Arc::new(Schema::clone(create.schema.as_arrow()));
+        let declared = Declared {
+            columns: (!columns.fields().is_empty()).then_some(columns),
+            partition_columns: (!create.table_partition_cols.is_empty()).then(|| create.table_partition_cols.clone()),
+        };
+        let table = FilesTable { location, format, options, declared };
+        let created = self.catalog.create_files_table(&name, table, &self.context, &session, &self.stores).await;
+        created.map_err(|report| prefixed(report, &self.place(at)))?;
+        Ok(Work::Done(Answer { notes, ..Answer::default() }))
+    }
+
+    async fn create_table_as(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = self.logical(at, statement).await? else {
+            return Err(ErrorReport::internal("CREATE TABLE AS has another plan"));
+        };
+        let Some(name) = Catalog::local_name(&create.name) else { return Err(self.other_schema(at, &create.name)) };
+        if !self.may_create(at, &create.name, create.if_not_exists, create.or_replace)? {
+            return Ok(Work::Done(Answer::default()));
+        }
+        unique_names(create.input.schema().as_arrow()).map_err(|report| prefixed(report, &self.place(at)))?;
+        Ok(Work::Run { logical: Box::new(LogicalPlan::clone(&create.input)), purpose: Purpose::Table(name) })
+    }
+
+    /// Whether to go on: not if the table exists and the statement says IF NOT EXISTS.
+    fn may_create(
+        &self,
+        at: usize,
+        name: &TableReference,
+        if_not_exists: bool,
+        or_replace: bool,
+    ) -> Result<bool, ErrorReport> {
+        let local = Catalog::local_name(name).unwrap_or_default();
+        let declared = self.catalog.files_table(&local).is_some();
+        let exists = declared || self.context.table_exist(name.clone()).map_err(|error| self.explained(at, error))?;
+        match (exists, if_not_exists, or_replace) {
+            (false, _, _) | (true, false, true) => Ok(true),
+            (true, true, _) => Ok(false),
+            (true, false, false) => {
+                let what = format!("{}: table `{local}` exists already", self.place(at));
+                Err(ErrorReport::new(ErrorKind::AlreadyExists, what).with_hint("write CREATE OR REPLACE, or IF NOT EXISTS"))
+            }
+        }
+    }
+
+    async fn change_catalog(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let logical = self.logical(at, statement).await?;
+        let dropped = match &logical {
+            LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => Some(drop.name.clone()),
+            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => {
+                if view.temporary {
+                    return Err(self.unsupported(at, "temporary views are not supported; every view ends with its job"));
+                }
+                None
+            }
+            LogicalPlan::Ddl(DdlStatement::DropView(_)) => None,
+            _ => return Err(self.unsupported(at, "this statement is not supported")),
+        };
+        let done = self.context.execute_logical_plan(logical).await;
+        done.map_err(|error| self.explained(at, error))?;
+        if let Some(name) = dropped.as_ref().and_then(Catalog::local_name) {
+            self.catalog.forget(&name);
+        }
+        Ok(Work::Done(Answer::default()))
+    }
+
+    async fn change_setting(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let session = self.session();
+        let logical = session.statement_to_plan(statement).await.map_err(|error| self.explained(at, error))?;
+        let (name, value) = match &logical {
+            LogicalPlan::Statement(LogicalStatement::SetVariable(set)) => (set.variable.clone(), Some(set.value.clone())),
+            LogicalPlan::Statement(LogicalStatement::ResetVariable(reset)) => (reset.variable.clone(), None),
+            _ => return Err(self.unsupported(at, "this kind of SET is not supported; write SET name = value")),
+        };
+        let setting = check_setting(&name).map_err(|report| prefixed(report, &self.place(at)))?;
+        let mut answer = Answer::default();
+        match setting {
+            Setting::DataFusion => {
+                let done = self.context.execute_logical_plan(logical).await;
+                done.map_err(|error| self.explained(at, error))?;
+            }
+            Setting::Ignored => answer.notes.push(format!("`{name}` has no effect: it follows from cluster and input")),
+            Setting::SmallJobBytes | Setting::PartitionBytes => {
+                let applied = setting.apply(&mut self.options, &self.defaults, value.as_deref());
+                applied.map_err(|report| prefixed(report, &self.place(at)))?;
+            }
+        }
+        Ok(Work::Done(answer))
+    }
+
+    async fn copy(&mut self, at: usize, copy: CopyToStatement) -> Result<Work, ErrorReport> {
+        let writer = Writer { job: self.job, base: &self.base };
+        let target = Box::new(writer.copy(&copy).map_err(|report| prefixed(report, &self.place(at)))?);
+        let query = match copy.source {
+            CopyToSource::Query(query) => Statement::Statement(Box::new((*query).into())),
+            CopyToSource::Relation(name) => {
+                let [select] = split(&format!("SELECT * FROM {name}"))?.try_into().map_err(|_| {
+                    ErrorReport::internal(format!("the table name {name} is not one name"))
+                })?;
+                select.parse().map_err(|error| self.explained(at, error))?
+            }
+        };
+        let logical = Box::new(self.logical(at, query).await?);
+        Ok(Work::Run { logical, purpose: Purpose::Write(target) })
+    }
+
+    async fn insert(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
+        let LogicalPlan::Dml(dml) = self.logical(at, statement).await? else {
+            return Err(ErrorReport::internal("INSERT has another plan"));
+        };
+        let WriteOp::Insert(op) = dml.op else { return Err(self.unsupported(at, "this INSERT is not supported")) };
+        let name = Catalog::local_name(&dml.table_name).unwrap_or_default();
+        let Some(table) = self.catalog.files_table(&name) else {
+            let report = self.unsupported(at, &format!("rows cannot be inserted into `{name}`"));
+            let kind = if self.catalog.is_made(&name) { "CREATE TABLE AS" } else { "a view" };
+            return Err(report.with_hint(format!(
+                "it was made by {kind}; INSERT writes into external tables, and UNION ALL joins rows in a query"
+            )));
+        };
+        let writer = Writer { job: self.job, base: &self.base };
+        let target = writer.insert(&name, table, op).map_err(|report| prefixed(report, &self.place(at)))?;
+        Ok(Work::Run { logical: Box::new(LogicalPlan::clone(&dml.input)), purpose: Purpose::Write(Box::new(target)) })
+    }
+
+    async fn plan(
+        &self,
+        at: usize,
+        logical: &LogicalPlan,
+        purpose: &Purpose,
+        first_stage: u32,
+        cluster: ClusterShape,
+    ) -> Result<Plan, ErrorReport> {
+        let target = match purpose {
+            Purpose::Write(target) => Some(target.as_ref()),
+            Purpose::Result | Purpose::Count | Purpose::Table(_) => None,
+        };
+        if let Some(target) = target {
+            // Before the physical plan, which refers to the partition columns by their place.
+            check_columns(target, logical.schema().as_arrow()).map_err(|report| prefixed(report, &self.place(at)))?;
+        }
+        let session = self.session();
+        let planned = planning::distribute(logical, target, first_stage, cluster, &self.options, &session).await;
+        planned.map_err(|error| self.explained(at, error))
+    }
+
+    /// Changes the catalog as the statement will have changed it when it has run.
+    fn settle(&mut self, at: usize, plan: &Plan, purpose: &Purpose) -> Result<(), ErrorReport> {
+        match purpose {
+            Purpose::Result | Purpose::Count => Ok(()),
+            Purpose::Write(target) => {
+                self.catalog.written_to(&target.location);
+                Ok(())
+            }
+            Purpose::Table(name) => {
+                let table = StageTable::new(Arc::clone(&plan.schema), plan.distributed.root, plan.root_tasks());
+                let created = self.catalog.create_made_table(name, Arc::new(table), &self.context);
+                created.map_err(|report| prefixed(report, &self.place(at)))
+            }
+        }
+    }
+
+    fn immediate(&self, at: usize, answer: Answer) -> PlannedStep {
+        let (schema, rows) = answer.rows.map_or((None, None), |(schema, rows)| (Some(schema), Some(rows)));
+        PlannedStep {
+            statement: self.statements[at].shortened(),
+            plan: StepPlan { stages: Vec::new(), outcome: StepOutcome::Immediate, last: self.is_last(at) },
+            fragments: Default::default(),
+            splits: Default::default(),
+            schema,
+            text: answer.text,
+            rows,
+            target: None,
+            analyze: false,
+            notes: answer.notes,
+        }
+    }
+
+    fn planned(&self, at: usize, plan: Plan, purpose: Purpose) -> PlannedStep {
+        let stage = plan.distributed.root;
+        let (note, splits) = (plan.note(), plan.splits());
+        let outcome = match &purpose {
+            Purpose::Result => StepOutcome::Result { stage },
+            Purpose::Count => StepOutcome::Discard { stage },
+            Purpose::Table(_) => StepOutcome::Table { stage },
+            Purpose::Write(_) => StepOutcome::Commit { stage },
+        };
+        let stages = plan.distributed.stages;
+        PlannedStep {
+            statement: self.statements[at].shortened(),
+            fragments: stages.iter().map(|stage| (stage.plan.fragment, stage.fragment.clone())).collect(),
+            plan: StepPlan {
+                stages: stages.into_iter().map(|stage| stage.plan).collect(),
+                outcome,
+                last: self.is_last(at),
+            },
+            splits,
+            schema: matches!(purpose, Purpose::Result).then_some(plan.schema),
+            text: None,
+            rows: None,
+            analyze: matches!(purpose, Purpose::Count),
+            target: match purpose {
+                Purpose::Write(target) => Some(*target),
+                Purpose::Result | Purpose::Count | Purpose::Table(_) => None,
+            },
+            notes: vec![note],
+        }
+    }
+
+    fn is_last(&self, at: usize) -> bool {
+        at + 1 == self.statements.len()
+    }
+
+    /// Adds what only the session knows: the statement's place, the line of a wrong name, and the names that exist.
+    fn explained(&self, at: usize, error: DataFusionError) -> ErrorReport {
+        if let Some(table) = errors::unknown_table(&error) {
+            return self.unknown_table(at, &table);
+        }
+        let column = errors::unknown_column(&error);
+        let report = errors::report(error, &self.place(at));
+        match column.and_then(|column| self.statements[at].locate(&column)) {
+            Some((line, column)) if report.detail.is_empty() => {
+                report.with_detail(format!("line {line}, column {column}"))
+            }
+            _ => report,
+        }
+    }
+
+    fn unknown_table(&self, at: usize, table: &str) -> ErrorReport {
+        let mut known: Vec<String> = self.catalog.all_files_tables().iter().map(|name| name.table().to_owned()).collect();
+        let schema = self.context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+        known.extend(schema.map(|schema| schema.table_names()).unwrap_or_default());
+        known.sort();
+        known.dedup();
+        let hint = match errors::nearest(table, known.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if known.is_empty() => {
+                "name it under `tables:` in the job file, or with CREATE EXTERNAL TABLE".to_owned()
+            }
+            None => format!("the tables of this job are {}", errors::listed(&known)),
+        };
+        let what = format!("{}: there is no table `{table}`", self.place(at));
+        let report = ErrorReport::new(ErrorKind::NotFound, what).with_hint(hint);
+        match self.statements[at].locate(table.rsplit('.').next().unwrap_or(table)) {
+            Some((line, column)) => report.with_detail(format!("line {line}, column {column}")),
+            None => report,
+        }
+    }
+
+    fn unsupported(&self, at: usize, what: &str) -> ErrorReport {
+        ErrorReport::new(ErrorKind::Unsupported, format!("{}: {what}", self.place(at)))
+    }
+
+    fn other_schema(&self, at: usize, name: &TableReference) -> ErrorReport {
+        self.unsupported(at, &format!("`{name}` is in another schema"))
+            .with_hint("all tables of a job are in one schema; write the table's name alone")
+    }
+}
+
+/// Whether the statement is a query; errors if it cannot be parsed or is none that a job may hold.
+fn parse(written: &Written, at: usize, of: usize) -> Result<bool, ErrorReport> {
+    let place = place(written, at, of);
+    let statement = written.parse().map_err(|error| errors::report(error, &place))?;
+    let action = Action::of(statement).map_err(|report| prefixed(report, &place))?;
+    Ok(matches!(action, Action::Query(_)))
+}
+
+fn place(written: &Written, at: usize, of: usize) -> String {
+    if of == 1 { format!("line {}", written.line) } else { format!("statement {} of {of} (line {})", at + 1, written.line) }
+}
+
+fn prefixed(report: ErrorReport, place: &str) -> ErrorReport {
+    ErrorReport { what: format!("{place}: {}", report.what), ..report }
+}
+
+fn unique_names(schema: &Schema) -> Result<(), ErrorReport> {
+    let mut seen = std::collections::BTreeSet::new();
+    match schema.fields().iter().find(|field| !seen.insert(field.name())) {
+        None => Ok(()),
+        Some(field) => Err(ErrorReport::invalid(format!("two columns are named `{}`", field.name()))
+            .with_hint("give one of them another name with AS")),
+    }
+}

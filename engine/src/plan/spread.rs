@@ -1,0 +1,56 @@
+//! Decides whether a statement runs whole on one worker or as many tasks, and sets the planner up for it.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use windrow_model::{ClusterShape, format_bytes};
+
+use super::{Spread, scans};
+use crate::job::EngineOptions;
+
+/// Reduce partitions of one exchange. Each map output keeps an index entry per reduce partition, and every reducer
+/// fetches from every worker, so that the cost grows with its square.
+const PARTITIONS_MAX: u64 = 1024;
+
+/// A plan that fits one worker runs whole on it: no shuffle, no tax. Anything else is cut into stages.
+pub fn choose_spread(cluster: ClusterShape, input_bytes: u64, options: &EngineOptions) -> Spread {
+    let slots = cluster.slots_max.max(1);
+    let input = format_bytes(input_bytes);
+    if cluster.workers <= 1 {
+        return Spread::Whole { slots, why: "one worker has all the slots".to_owned() };
+    }
+    if input_bytes <= options.small_job_bytes {
+        let limit = format_bytes(options.small_job_bytes);
+        return Spread::Whole { slots, why: format!("it reads {input}, and up to {limit} fits one worker") };
+    }
+    let wanted = input_bytes.div_ceil(options.partition_bytes.max(1)).max(u64::from(cluster.slots));
+    let partitions = u32::try_from(wanted.clamp(1, PARTITIONS_MAX)).expect("I-P1: PARTITIONS_MAX fits 32 bits");
+    let why = format!("it reads {input}, spread over {} slots of {} workers", cluster.slots, cluster.workers);
+    Spread::Tasks { partitions, why }
+}
+
+/// Sets the number of partitions and the planner's switches for `spread`.
+pub fn configure(mut config: SessionConfig, spread: &Spread) -> SessionConfig {
+    match spread {
+        Spread::Whole { slots, .. } => config.with_target_partitions(*slots as usize),
+        Spread::Tasks { partitions, .. } => {
+            let options = config.options_mut();
+            // A task of one partition would make all the others' rows only to throw them away, and a re-run would
+            // deal rows in another order.
+            options.optimizer.enable_round_robin_repartition = false;
+            // A join's filter is complete when every partition of its build side has reported. A task runs one of
+            // them, so that it would wait for ever.
+            options.optimizer.enable_join_dynamic_filter_pushdown = false;
+            // A task that holds part of a scan must read that part and no other.
+            options.execution.enable_file_stream_work_stealing = false;
+            config.with_target_partitions(*partitions as usize)
+        }
+    }
+}
+
+/// Bytes of all file ranges that `plan` scans.
+pub fn input_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let scans = scans::file_scans(plan);
+    scans.iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.files()).map(scans::file_bytes).sum()
+}

@@ -1,0 +1,168 @@
+//! A cluster in a hash map: runs every stage's tasks one after the other from their bytes alone, as workers would, and
+//! hands map outputs over in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::Time;
+use datafusion::physical_plan::repartition::BatchPartitioner;
+use datafusion::prelude::SessionConfig;
+use futures::stream::{BoxStream, StreamExt};
+use futures::{TryStreamExt, future};
+use windrow_model::{AttemptId, JobId, MapOutputId, StageId, TaskId, WorkerId};
+
+use super::bed::Planner;
+use crate::plan::{CutStage, DecodedFragment, Distributed, OutputPartitioning, decode_fragment, distribute};
+use crate::session::{base_config, base_state};
+use crate::shuffle::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, TaskInputs};
+
+/// Stored bytes of one reduce partition and their footer.
+type Part = (Bytes, PartEnd);
+
+/// By (stage, task, reduce partition).
+#[derive(Debug, Default)]
+struct Outputs(HashMap<(u32, u32, u32), Part>);
+
+impl ShuffleSource for Outputs {
+    fn open(&self, parts: Vec<PartAt>) -> BoxStream<'static, Result<PartBytes, FetchError>> {
+        let pieces: Vec<_> = parts.iter().enumerate().flat_map(|(part, at)| self.pieces(part, at)).collect();
+        futures::stream::iter(pieces).boxed()
+    }
+}
+
+impl Outputs {
+    fn pieces(&self, part: usize, at: &PartAt) -> Vec<Result<PartBytes, FetchError>> {
+        let task = at.at.output.task;
+        match self.0.get(&(task.stage.index, task.index, at.partition)) {
+            Some((bytes, end)) => {
+                vec![Ok(PartBytes::Chunk { part, bytes: bytes.clone() }), Ok(PartBytes::End { part, end: *end })]
+            }
+            None => vec![Err(FetchError::lost(&at.at, "no such output"))],
+        }
+    }
+}
+
+/// Plans, distributes and runs `sql`; gives the rows of the root stage, task after task.
+pub(super) async fn run(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>> {
+    let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
+    let distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
+    run_stages(&distributed).await
+}
+
+pub(super) async fn run_stages(distributed: &Distributed) -> Result<Vec<RecordBatch>> {
+    let mut outputs = Arc::new(Outputs::default());
+    let mut tasks = BTreeMap::new();
+    let mut rows = Vec::new();
+    for stage in &distributed.stages {
+        let mut written = HashMap::new();
+        for task in 0..stage.plan.tasks.len() as u32 {
+            let batches = run_task(stage, task, &outputs, &tasks).await?;
+            rows = if stage.plan.index == distributed.root && task > 0 { rows } else { Vec::new() };
+            for (partition, batches) in batches.into_iter().enumerate() {
+                let schema = stage.physical.schema();
+                written.insert((stage.plan.index, task, partition as u32), encode(&schema, &batches)?);
+                rows.extend(batches);
+            }
+        }
+        Arc::get_mut(&mut outputs).expect("no task of the stage is running").0.extend(written);
+        tasks.insert(stage.plan.index, stage.plan.tasks.len() as u32);
+    }
+    Ok(rows)
+}
+
+/// The state of a worker: functions and defaults, but no table.
+pub(super) fn worker_state() -> SessionState {
+    base_state(base_config(), Arc::new(RuntimeEnv::default()))
+}
+
+pub(super) fn decode(stage: &CutStage, task: u32) -> Result<DecodedFragment> {
+    let splits = stage.splits[task as usize].as_ref();
+    decode_fragment(&stage.fragment, splits, &stage.plan.tasks[task as usize].partitions, &worker_state())
+}
+
+/// Rows of one task by reduce partition.
+async fn run_task(
+    stage: &CutStage,
+    task: u32,
+    outputs: &Arc<Outputs>,
+    tasks: &BTreeMap<u32, u32>,
+) -> Result<Vec<Vec<RecordBatch>>> {
+    let decoded = decode(stage, task)?;
+    let inputs = stage.plan.inputs.iter().map(|input| (input.stage, outputs_of(input.stage, tasks[&input.stage])));
+    let inputs = TaskInputs { source: Arc::clone(outputs) as _, stages: inputs.collect() };
+    let context = task_context(&decoded, inputs);
+    let partitions = &stage.plan.tasks[task as usize].partitions;
+    let rows = collect(&decoded.plan, partitions, context).await?;
+    route(&decoded.output, rows)
+}
+
+/// All partitions at once: an output that nobody polls would fill up.
+async fn collect(
+    plan: &Arc<dyn ExecutionPlan>,
+    partitions: &[u32],
+    context: Arc<TaskContext>,
+) -> Result<Vec<RecordBatch>> {
+    let streams = partitions.iter().map(|&partition| plan.execute(partition as usize, Arc::clone(&context)));
+    let streams = streams.collect::<Result<Vec<_>>>()?;
+    let all = future::try_join_all(streams.into_iter().map(|stream| stream.try_collect::<Vec<_>>())).await?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+fn task_context(decoded: &DecodedFragment, inputs: TaskInputs) -> Arc<TaskContext> {
+    let mut config: SessionConfig = base_config().with_extension(Arc::new(inputs));
+    for (key, value) in &decoded.settings {
+        config.options_mut().set(key, value).unwrap();
+    }
+    Arc::new(TaskContext::from(&worker_state()).with_session_config(config))
+}
+
+fn outputs_of(stage: u32, tasks: u32) -> Vec<OutputAt> {
+    let at = |index| OutputAt {
+        output: MapOutputId {
+            task: TaskId { stage: StageId { job: JobId(1), index: stage }, index },
+            attempt: AttemptId { epoch: 1, n: 1 },
+        },
+        worker: WorkerId(1),
+        address: String::new(),
+    };
+    (0..tasks).map(at).collect()
+}
+
+fn route(output: &OutputPartitioning, rows: Vec<RecordBatch>) -> Result<Vec<Vec<RecordBatch>>> {
+    let OutputPartitioning::Hash { exprs, partitions } = output else {
+        return Ok(vec![rows]);
+    };
+    let count = *partitions as usize;
+    let mut routed = vec![Vec::new(); count];
+    let mut partitioner = BatchPartitioner::new_hash_partitioner(exprs.clone(), count, Time::default())?;
+    for batch in rows {
+        partitioner.partition(batch, |partition, batch| {
+            routed[partition].push(batch);
+            Ok(())
+        })?;
+    }
+    Ok(routed)
+}
+
+fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Part> {
+    let mut bytes = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut bytes, schema)?;
+    for batch in batches {
+        let batch = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
+            .or_else(|error| if batch.num_columns() == 0 { Ok(batch.clone()) } else { Err(error) })?;
+        writer.write(&batch)?;
+    }
+    writer.finish().map_err(DataFusionError::from)?;
+    drop(writer);
+    let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    let end = PartEnd { bytes: bytes.len() as u64, rows, crc32: crc32fast::hash(&bytes) };
+    Ok((bytes.into(), end))
+}

@@ -1,0 +1,188 @@
+//! How rows become stored bytes: coalesced batches, compacted, as one Arrow IPC stream per reduce partition.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array,
+};
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
+use bytes::Bytes;
+
+use super::output::PartitionIndex;
+
+/// Rows of a stored batch when memory allows: DataFusion's own batch size, so that readers need not re-batch.
+pub const BATCH_ROWS: usize = 8192;
+
+/// Rows below which per-batch overhead (a message header per column, a compression frame per buffer) outweighs.
+const BATCH_ROWS_MIN: usize = 256;
+
+/// Rows of one partition are encoded once they take this much memory, however few they are.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// What a value of unknown width is taken for when sizing batches, in bytes.
+const VARIABLE_WIDTH_GUESS: usize = 32;
+
+/// How stored batches are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShuffleCompression {
+    None,
+    /// Arrow IPC's LZ4 frames: cheaper than the memory and the network they save.
+    #[default]
+    Lz4,
+}
+
+impl ShuffleCompression {
+    fn options(self) -> Result<IpcWriteOptions, ArrowError> {
+        let kind = match self {
+            ShuffleCompression::None => None,
+            ShuffleCompression::Lz4 => Some(CompressionType::LZ4_FRAME),
+        };
+        IpcWriteOptions::default().try_with_compression(kind)
+    }
+}
+
+/// Rows per stored batch, so that the rows waiting in `partitions` buffers fit in `budget_bytes`.
+pub fn batch_rows(schema: &Schema, partitions: usize, budget_bytes: usize) -> usize {
+    let width = |data_type: &DataType| data_type.primitive_width().unwrap_or(VARIABLE_WIDTH_GUESS);
+    let row: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+    (budget_bytes / (row.max(1) * partitions.max(1))).clamp(BATCH_ROWS_MIN, BATCH_ROWS)
+}
+
+/// Turns the rows of one reduce partition into stored bytes.
+pub struct PartitionEncoder {
+    coalescer: BatchCoalescer,
+    batch_rows: usize,
+    encoder: Option<StreamEncoder>,
+    schema: SchemaRef,
+    compression: ShuffleCompression,
+    index: PartitionIndex,
+    crc: crc32fast::Hasher,
+}
+
+impl PartitionEncoder {
+    pub fn new(schema: SchemaRef, batch_rows: usize, compression: ShuffleCompression) -> Self {
+        // Batches that are large already are not worth another copy.
+        let coalescer =
+            BatchCoalescer::new(Arc::clone(&schema), batch_rows).with_biggest_coalesce_batch_size(Some(batch_rows / 2));
+        let (index, crc) = Default::default();
+        PartitionEncoder { coalescer, batch_rows, encoder: None, schema, compression, index, crc }
+    }
+
+    /// Takes rows; gives the bytes of each batch that became full.
+    pub fn push(&mut self, batch: &RecordBatch, full: &mut Vec<Bytes>) -> Result<(), ArrowError> {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = self.batch_rows.min(batch.num_rows() - start);
+            self.coalescer.push_batch(batch.slice(start, rows))?;
+            start += rows;
+            if self.coalescer.get_buffered_rows() > 0 && self.coalescer.size() > BATCH_BYTES_MAX {
+                self.coalescer.finish_buffered_batch()?;
+            }
+            self.encode_completed(full)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the partition: its last bytes and its index entry (without the offset). A partition without rows becomes no
+    /// bytes, unless `always_schema` asks for a stream that tells the schema.
+    pub fn finish(mut self, always_schema: bool, last: &mut Vec<Bytes>) -> Result<PartitionIndex, ArrowError> {
+        self.coalescer.finish_buffered_batch()?;
+        self.encode_completed(last)?;
+        if always_schema || self.index.rows > 0 {
+            let encoder = match self.encoder.take() {
+                Some(encoder) => encoder,
+                None => StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?,
+            };
+            let buffers = encoder.finish()?;
+            last.push(self.joined(&buffers));
+        }
+        self.index.crc32 = self.crc.finalize();
+        Ok(self.index)
+    }
+
+    fn encode_completed(&mut self, out: &mut Vec<Bytes>) -> Result<(), ArrowError> {
+        while let Some(batch) = self.coalescer.next_completed_batch() {
+            let batch = compact(batch)?;
+            self.index.rows += batch.num_rows() as u64;
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                none => none.insert(StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?),
+            };
+            let buffers = encoder.encode(&batch)?;
+            out.push(self.joined(&buffers));
+        }
+        Ok(())
+    }
+
+    fn joined(&mut self, buffers: &[arrow::buffer::Buffer]) -> Bytes {
+        let mut joined = Vec::with_capacity(buffers.iter().map(|buffer| buffer.len()).sum());
+        buffers.iter().for_each(|buffer| joined.extend_from_slice(buffer));
+        self.crc.update(&joined);
+        self.index.len += joined.len() as u64;
+        Bytes::from(joined)
+    }
+}
+
+/// The same rows without the parts of shared buffers that they do not use: IPC writes string views and dictionaries
+/// whole, so a few rows of a large page would carry the page.
+fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    if !batch.schema_ref().fields().iter().any(|field| is_sharing(field.data_type())) {
+        return Ok(batch);
+    }
+    let columns = batch.columns().iter().map(compact_array).collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options)
+}
+
+/// Whether values of the type may point into buffers that hold more than them.
+fn is_sharing(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8View | DataType::BinaryView | DataType::Dictionary(_, _) => true,
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            is_sharing(field.data_type())
+        }
+        DataType::Map(field, _) => is_sharing(field.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| is_sharing(field.data_type())),
+        _ => false,
+    }
+}
+
+fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        DataType::Dictionary(_, _) => compact_dictionary(array)?,
+        nested if is_sharing(nested) => {
+            let parent = dense(array)?;
+            let child = |data: &ArrayData| Ok(compact_array(&make_array(data.clone()))?.to_data());
+            let children = parent.child_data().iter().map(child).collect::<Result<Vec<_>, ArrowError>>()?;
+            make_array(parent.into_builder().child_data(children).build()?)
+        }
+        _ => Arc::clone(array),
+    })
+}
+
+/// A copy whose children hold the values of its own rows only: a slice of a list points into all the list's values.
+fn dense(array: &ArrayRef) -> Result<ArrayData, ArrowError> {
+    let data = array.to_data();
+    let mut copy = MutableArrayData::new(vec![&data], false, array.len());
+    copy.try_extend(0, 0, array.len())?;
+    Ok(copy.freeze())
+}
+
+/// A dictionary with more values than rows is rebuilt from the values that are used.
+fn compact_dictionary(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let dictionary = array.as_any_dictionary();
+    if dictionary.values().len() <= array.len() {
+        return Ok(Arc::clone(array));
+    }
+    let DataType::Dictionary(_, value_type) = array.data_type() else {
+        return Ok(Arc::clone(array));
+    };
+    let plain = arrow::compute::cast(array, value_type)?;
+    arrow::compute::cast(&plain, array.data_type())
+}

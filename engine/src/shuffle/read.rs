@@ -1,0 +1,230 @@
+//! The reduce side: decodes the parts of map outputs as their bytes arrive and verifies each at its end.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamDecoder;
+use bytes::Bytes;
+use datafusion::common::internal_err;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::RecordBatchStream;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, ready};
+
+use super::source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, TaskInputs};
+
+/// Which parts of a stage's map outputs one stream reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadSelection {
+    /// This reduce partition of every map output.
+    Partition(u32),
+    /// The only partition of every map output (gather, broadcast).
+    All,
+    /// The only partition of the output of the map task with this index (sorted runs, tables).
+    Task(u32),
+}
+
+/// Name of the metric that counts encoded bytes read from map outputs.
+pub const BYTES_FETCHED: &str = "bytes_fetched";
+
+/// Reads `which` of the map outputs of `stage` as rows of `schema`. `partition` is the reading plan's own partition,
+/// for its metrics. Nothing is fetched before the first poll; dropping the stream ends the fetch.
+///
+/// Errors at once if the attempt was not given the outputs of `stage`; later with a [`FetchError`] inside
+/// [`DataFusionError::External`] when an output is lost or is not what was written.
+pub fn read(
+    inputs: &TaskInputs,
+    stage: u32,
+    which: ReadSelection,
+    schema: SchemaRef,
+    metrics: &ExecutionPlanMetricsSet,
+    partition: usize,
+) -> Result<SendableRecordBatchStream> {
+    let parts = select(inputs, stage, which)?;
+    let bytes = inputs.source.open(parts.clone());
+    let stream = PartsStream {
+        bytes,
+        decoders: HashMap::new(),
+        ended: 0,
+        parts,
+        schema,
+        rows: BaselineMetrics::new(metrics, partition),
+        bytes_fetched: MetricBuilder::new(metrics).counter(BYTES_FETCHED, partition),
+        done: false,
+    };
+    Ok(make_cooperative(Box::pin(stream)))
+}
+
+fn select(inputs: &TaskInputs, stage: u32, which: ReadSelection) -> Result<Vec<PartAt>> {
+    let Some(outputs) = inputs.stages.get(&stage) else {
+        return internal_err!("the attempt reads stage {stage} but was not told where its map outputs are");
+    };
+    let part = |at: &OutputAt, partition| PartAt { at: at.clone(), partition };
+    Ok(match which {
+        ReadSelection::Partition(partition) => outputs.iter().map(|at| part(at, partition)).collect(),
+        ReadSelection::All => outputs.iter().map(|at| part(at, 0)).collect(),
+        ReadSelection::Task(task) => match outputs.iter().find(|at| at.output.task.index == task) {
+            Some(at) => vec![part(at, 0)],
+            None => return internal_err!("the attempt reads task {task} of stage {stage}, which has no map output"),
+        },
+    })
+}
+
+/// Rows of several parts, in the order in which their bytes arrive.
+struct PartsStream {
+    bytes: BoxStream<'static, Result<PartBytes, FetchError>>,
+    /// Parts that have begun and not ended; the source bounds how many it sends at once.
+    decoders: HashMap<usize, PartDecoder>,
+    ended: usize,
+    parts: Vec<PartAt>,
+    schema: SchemaRef,
+    rows: BaselineMetrics,
+    bytes_fetched: Count,
+    done: bool,
+}
+
+impl PartsStream {
+    fn accept(&mut self, piece: PartBytes) -> Result<()> {
+        match piece {
+            PartBytes::Chunk { part, bytes } => {
+                self.bytes_fetched.add(bytes.len());
+                self.decoders.entry(part).or_default().accept(bytes);
+            }
+            PartBytes::End { part, end } => self.decoders.entry(part).or_default().end = Some(end),
+        }
+        Ok(())
+    }
+
+    /// The next batch out of bytes that are already here.
+    fn decode(&mut self) -> Result<Option<RecordBatch>> {
+        let Some((&part, decoder)) = self.decoders.iter_mut().find(|(_, decoder)| decoder.is_due()) else {
+            return Ok(None);
+        };
+        let at = &self.parts[part].at;
+        if let Some(batch) = decoder.next(at)? {
+            return Ok(Some(with_schema(batch, &self.schema)?));
+        }
+        if let Some(end) = decoder.end {
+            decoder.verify(&end, at)?;
+            self.decoders.remove(&part);
+            self.ended += 1;
+        }
+        Ok(None)
+    }
+
+    fn is_due(&self) -> bool {
+        self.decoders.values().any(PartDecoder::is_due)
+    }
+
+    /// A stream that ends before every part has ended is a loss, never an end of data.
+    fn finish(&self) -> Result<()> {
+        if self.ended == self.parts.len() {
+            return Ok(());
+        }
+        let part = self.decoders.keys().next().copied().unwrap_or(self.ended.min(self.parts.len() - 1));
+        Err(FetchError::lost(&self.parts[part].at, "the bytes ended early").into())
+    }
+
+    fn poll_rows(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        loop {
+            while self.is_due() {
+                let timer = self.rows.elapsed_compute().clone();
+                let _timer = timer.timer();
+                if let Some(batch) = self.decode()? {
+                    return Poll::Ready(Some(Ok(batch)));
+                }
+            }
+            match ready!(self.bytes.poll_next_unpin(cx)) {
+                Some(piece) => self.accept(piece.map_err(DataFusionError::from)?)?,
+                None => return Poll::Ready(self.finish().err().map(Err)),
+            }
+        }
+    }
+}
+
+impl Stream for PartsStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let poll = self.poll_rows(cx);
+        if matches!(poll, Poll::Ready(None | Some(Err(_)))) {
+            self.done = true;
+        }
+        self.rows.record_poll(poll)
+    }
+}
+
+impl RecordBatchStream for PartsStream {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// Decodes and verifies one part.
+#[derive(Default)]
+struct PartDecoder {
+    decoder: StreamDecoder,
+    pending: Buffer,
+    crc: crc32fast::Hasher,
+    bytes: u64,
+    rows: u64,
+    end: Option<PartEnd>,
+}
+
+impl PartDecoder {
+    fn accept(&mut self, bytes: Bytes) {
+        self.crc.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        self.pending = Buffer::from(bytes);
+    }
+
+    fn is_due(&self) -> bool {
+        !self.pending.is_empty() || self.end.is_some()
+    }
+
+    fn next(&mut self, at: &OutputAt) -> Result<Option<RecordBatch>, FetchError> {
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        let batch =
+            self.decoder.decode(&mut self.pending).map_err(|error| FetchError::corrupt(at, error.to_string()))?;
+        self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+        Ok(batch)
+    }
+
+    fn verify(&mut self, end: &PartEnd, at: &OutputAt) -> Result<(), FetchError> {
+        if self.bytes < end.bytes {
+            return Err(FetchError::lost(at, format!("{} of {} bytes arrived", self.bytes, end.bytes)));
+        }
+        let crc32 = self.crc.clone().finalize();
+        if self.bytes != end.bytes || crc32 != end.crc32 {
+            let detail =
+                format!("{} bytes with checksum {crc32:08x}, not {} with {:08x}", self.bytes, end.bytes, end.crc32);
+            return Err(FetchError::corrupt(at, detail));
+        }
+        self.decoder.finish().map_err(|error| FetchError::corrupt(at, error.to_string()))?;
+        if self.rows != end.rows {
+            return Err(FetchError::corrupt(at, format!("{} rows, not {}", self.rows, end.rows)));
+        }
+        Ok(())
+    }
+}
+
+/// The same columns under the plan's schema: field names and metadata may differ between producer and consumer, types
+/// may not.
+fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().to_vec();
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}

@@ -1,0 +1,272 @@
+//! Round trips of map outputs without a network: what is written is read back, and damage is found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use bytes::Bytes;
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use windrow_model::{AttemptId, JobId, MapOutputId, StageId, TaskId, WorkerId};
+
+use super::*;
+
+const PARTITIONS: u32 = 3;
+
+fn output_id(task: u32) -> MapOutputId {
+    let stage = StageId { job: JobId(1), index: 0 };
+    MapOutputId { task: TaskId { stage, index: task }, attempt: AttemptId { epoch: 1, n: u64::from(task) } }
+}
+
+fn place(dir: &tempfile::TempDir, memory_bytes: usize) -> OutputPlace {
+    OutputPlace {
+        dir: dir.path().to_owned(),
+        memory: ShuffleMemory::new(memory_bytes),
+        compression: ShuffleCompression::Lz4,
+        batching_bytes: 1 << 20,
+    }
+}
+
+/// Rows of every kind of column that shares buffers or nests.
+fn rows(count: i32) -> RecordBatch {
+    let long = |n: i32| format!("a string that is too long for a view's inline bytes {n}");
+    let texts: StringViewArray = (0..count).map(|n| (n % 5 != 0).then(|| long(n))).collect();
+    let names: DictionaryArray<Int32Type> = (0..count).map(|n| ["red", "green", "blue"][(n % 3) as usize]).collect();
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>((0..count).map(|n| Some(vec![Some(n), None])));
+    let view_lists = ListArray::new(
+        Arc::new(Field::new_list_field(DataType::Utf8View, true)),
+        OffsetBuffer::from_lengths((0..count).map(|_| 1)),
+        Arc::new(texts.clone()),
+        None,
+    );
+    let inner: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(long)));
+    let structs = StructArray::from(vec![(Arc::new(Field::new("s", DataType::Utf8, false)), inner)]);
+    RecordBatch::try_from_iter(vec![
+        ("id", Arc::new(Int32Array::from_iter_values(0..count)) as ArrayRef),
+        ("text", Arc::new(texts)),
+        ("name", Arc::new(names)),
+        ("list", Arc::new(lists)),
+        ("views", Arc::new(view_lists)),
+        ("struct", Arc::new(structs)),
+    ])
+    .unwrap()
+}
+
+fn write(place: OutputPlace, batches: &[RecordBatch], partitions: u32) -> (StoredOutput, u64) {
+    let schema = batches[0].schema();
+    let exprs = [col(schema.field(0).name(), &schema).unwrap()];
+    let writer = OutputWriter::new(output_id(0), place, Arc::clone(&schema), partitions);
+    let mut router = RowRouter::hash(&exprs, partitions).unwrap();
+    for batch in batches {
+        writer.push(&mut router, batch.clone()).map_err(|_| "push").unwrap();
+    }
+    writer.finish().map_err(|_| "finish").unwrap()
+}
+
+/// Serves stored outputs in pieces of a few bytes, as a slow network would, after `damage` had its way with each piece.
+struct Outputs {
+    stored: BTreeMap<MapOutputId, Arc<StoredOutput>>,
+    piece_len: usize,
+    damage: fn(usize, PartBytes) -> Option<PartBytes>,
+}
+
+impl std::fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outputs")
+    }
+}
+
+impl ShuffleSource for Outputs {
+    fn open(&self, parts: Vec<PartAt>) -> BoxStream<'static, Result<PartBytes, FetchError>> {
+        let mut pieces = Vec::new();
+        for (part, at) in parts.iter().enumerate() {
+            let Some(stored) = self.stored.get(&at.at.output) else {
+                pieces.push(Err(FetchError::lost(&at.at, "gone")));
+                continue;
+            };
+            let entry = stored.index()[at.partition as usize];
+            let mut offset = 0;
+            while offset < entry.len {
+                let bytes = stored.read(at.partition, offset, self.piece_len).unwrap();
+                offset += bytes.len() as u64;
+                pieces.push(Ok(PartBytes::Chunk { part, bytes }));
+            }
+            let end = PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 };
+            pieces.push(Ok(PartBytes::End { part, end }));
+        }
+        let damage = self.damage;
+        let damaged = move |(nth, piece): (usize, Result<PartBytes, FetchError>)| match piece {
+            Ok(piece) => damage(nth, piece).map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        stream::iter(pieces.into_iter().enumerate().filter_map(damaged)).boxed()
+    }
+}
+
+fn inputs(stored: StoredOutput, damage: fn(usize, PartBytes) -> Option<PartBytes>) -> TaskInputs {
+    let stored = BTreeMap::from([(output_id(0), Arc::new(stored))]);
+    let at = OutputAt { output: output_id(0), worker: WorkerId(1), address: String::new() };
+    TaskInputs {
+        source: Arc::new(Outputs { stored, piece_len: 1000, damage }),
+        stages: BTreeMap::from([(0, vec![at])]),
+    }
+}
+
+fn read_partition(
+    inputs: &TaskInputs,
+    which: ReadSelection,
+    schema: &SchemaRef,
+) -> datafusion::error::Result<Vec<RecordBatch>> {
+    let stream = read(inputs, 0, which, Arc::clone(schema), &ExecutionPlanMetricsSet::new(), 0)?;
+    futures::executor::block_on(stream.try_collect())
+}
+
+fn intact(_: usize, piece: PartBytes) -> Option<PartBytes> {
+    Some(piece)
+}
+
+fn read_sorted(stored: StoredOutput, schema: &SchemaRef) -> RecordBatch {
+    let partitions = stored.index().len() as u32;
+    let inputs = inputs(stored, intact);
+    let read = |partition| read_partition(&inputs, ReadSelection::Partition(partition), schema).unwrap();
+    let all: Vec<RecordBatch> = (0..partitions).flat_map(read).collect();
+    let all = concat_batches(schema, &all).unwrap();
+    let order = arrow::compute::sort_to_indices(all.column(0), None, None).unwrap();
+    take_record_batch(&all, &order).unwrap()
+}
+
+fn fetch_error(error: datafusion::error::DataFusionError) -> FetchError {
+    match error {
+        datafusion::error::DataFusionError::External(error) => *error.downcast::<FetchError>().unwrap(),
+        other => panic!("not a fetch error: {other}"),
+    }
+}
+
+#[test]
+fn rows_of_every_shape_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = rows(5000);
+    let halves = [batch.slice(0, 1234), batch.slice(1234, batch.num_rows() - 1234)];
+    let (stored, spill_bytes) = write(place(&dir, 64 << 20), &halves, PARTITIONS);
+    assert!(stored.is_in_memory());
+    assert_eq!((stored.rows(), spill_bytes), (5000, 0));
+    assert_eq!(read_sorted(stored, &batch.schema()), batch);
+}
+
+#[test]
+fn spilled_outputs_hold_the_same_bytes_as_those_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches: Vec<RecordBatch> = (0..20).map(|_| rows(3000)).collect();
+    let (memory, _) = write(place(&dir, 64 << 20), &batches, PARTITIONS);
+    let small = place(&dir, 10_000);
+    let (spilled, spill_bytes) = write(small.clone(), &batches, PARTITIONS);
+    assert!(!spilled.is_in_memory() && spill_bytes > 0);
+    assert_eq!(spilled.index(), memory.index());
+    assert_eq!(spilled.read_all().unwrap(), memory.read_all().unwrap());
+    assert_eq!(small.memory.used_bytes(), 0);
+    let demoted = memory.demoted(dir.path().join("demoted")).unwrap().unwrap();
+    assert_eq!(demoted.read_all().unwrap(), spilled.read_all().unwrap());
+    drop((memory, spilled, demoted));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_empty_partition_is_no_bytes_and_an_empty_single_output_tells_its_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = rows(1);
+    let (stored, _) = write(place(&dir, 1 << 20), &[one.clone()], PARTITIONS);
+    assert_eq!(stored.index().iter().filter(|partition| partition.len == 0).count(), 2);
+    assert_eq!(read_sorted(stored, &one.schema()), one);
+    let (single, _) = write(place(&dir, 1 << 20), &[one.slice(0, 0)], 1);
+    let bytes = single.read_all().unwrap();
+    let reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
+    assert_eq!(reader.schema(), one.schema());
+}
+
+#[test]
+fn rows_without_columns_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = Arc::new(Schema::empty());
+    let options = RecordBatchOptions::new().with_row_count(Some(20_000));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), vec![], &options).unwrap();
+    let writer = OutputWriter::new(output_id(0), place(&dir, 1 << 20), Arc::clone(&schema), 1);
+    writer.push(&mut RowRouter::single(), batch).map_err(|_| "push").unwrap();
+    let (stored, _) = writer.finish().map_err(|_| "finish").unwrap();
+    let read = read_partition(&inputs(stored, intact), ReadSelection::All, &schema).unwrap();
+    assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_000);
+}
+
+#[test]
+fn a_few_rows_of_a_large_page_do_not_carry_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = rows(50_000).slice(100, 10);
+    let (stored, _) = write(place(&dir, 64 << 20), &[few], 1);
+    assert!(stored.bytes() < 10_000, "{} bytes", stored.bytes());
+}
+
+#[test]
+fn a_flipped_bit_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = rows(5000);
+    let (stored, _) = write(place(&dir, 64 << 20), &[batch.clone()], 1);
+    let flipped = inputs(stored, |nth, piece| match piece {
+        PartBytes::Chunk { part, bytes } if nth == 20 => {
+            let mut bytes = bytes.to_vec();
+            bytes[500] ^= 1;
+            Some(PartBytes::Chunk { part, bytes: Bytes::from(bytes) })
+        }
+        other => Some(other),
+    });
+    let error = read_partition(&flipped, ReadSelection::All, &batch.schema()).unwrap_err();
+    assert!(matches!(fetch_error(error), FetchError::Corrupt { worker: WorkerId(1), .. }));
+}
+
+#[test]
+fn missing_bytes_are_a_loss_and_not_an_end_of_data() {
+    let batch = rows(5000);
+    let losses: [fn(usize, PartBytes) -> Option<PartBytes>; 3] = [
+        // Everything from some piece on is missing.
+        |nth, piece| (nth < 5).then_some(piece),
+        // Only the end is missing.
+        |_, piece| matches!(piece, PartBytes::Chunk { .. }).then_some(piece),
+        // Nothing comes at all.
+        |_, _| None,
+    ];
+    for damage in losses {
+        let dir = tempfile::tempdir().unwrap();
+        let (stored, _) = write(place(&dir, 64 << 20), &[batch.clone()], 1);
+        let error = read_partition(&inputs(stored, damage), ReadSelection::All, &batch.schema()).unwrap_err();
+        assert!(matches!(fetch_error(error), FetchError::Lost { .. }));
+    }
+}
+
+#[test]
+fn a_wrong_row_count_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = rows(10);
+    let (stored, _) = write(place(&dir, 1 << 20), &[batch.clone()], 1);
+    let wrong = inputs(stored, |_, piece| match piece {
+        PartBytes::End { part, end } => Some(PartBytes::End { part, end: PartEnd { rows: end.rows + 1, ..end } }),
+        chunk => Some(chunk),
+    });
+    let error = read_partition(&wrong, ReadSelection::All, &batch.schema()).unwrap_err();
+    assert!(matches!(fetch_error(error), FetchError::Corrupt { .. }));
+}
+
+#[test]
+fn a_dropped_writer_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = rows(30_000);
+    let small = place(&dir, 1000);
+    let writer = OutputWriter::new(output_id(0), small.clone(), batch.schema(), 1);
+    writer.push(&mut RowRouter::single(), batch).map_err(|_| "push").unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    drop(writer);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(small.memory.used_bytes(), 0);
+}

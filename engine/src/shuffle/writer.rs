@@ -1,0 +1,288 @@
+//! The map side: rows of all partitions of a task go into one output, in memory first, then in files.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::Time;
+use datafusion::physical_plan::repartition::BatchPartitioner;
+use parking_lot::Mutex;
+use windrow_model::{Failure, MapOutputId, TaskId};
+
+use super::format::{PartitionEncoder, ShuffleCompression, batch_rows};
+use super::memory::ShuffleMemory;
+use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
+
+/// Copy unit when spilled runs are put in partition order, in bytes.
+const COPY_BYTES: u64 = 1 << 20;
+
+/// Where and how a worker's attempts write their outputs.
+#[derive(Clone, Debug)]
+pub struct OutputPlace {
+    /// Folder of the worker's own shuffle files.
+    pub dir: PathBuf,
+    pub memory: Arc<ShuffleMemory>,
+    pub compression: ShuffleCompression,
+    /// Memory for rows that wait to fill a batch, of one attempt, in bytes.
+    pub batching_bytes: usize,
+}
+
+/// Writing an output failed.
+#[derive(Debug)]
+pub enum OutputError {
+    Rows(DataFusionError),
+    Disk(ShuffleIoError),
+}
+
+impl OutputError {
+    pub fn into_failure(self, task: TaskId) -> Failure {
+        match self {
+            OutputError::Rows(error) => crate::errors::failure(error, task),
+            OutputError::Disk(error) => error.failure(),
+        }
+    }
+}
+
+impl From<ArrowError> for OutputError {
+    fn from(error: ArrowError) -> Self {
+        OutputError::Rows(error.into())
+    }
+}
+
+impl From<DataFusionError> for OutputError {
+    fn from(error: DataFusionError) -> Self {
+        OutputError::Rows(error)
+    }
+}
+
+impl From<ShuffleIoError> for OutputError {
+    fn from(error: ShuffleIoError) -> Self {
+        OutputError::Disk(error)
+    }
+}
+
+/// The output of one attempt while it is written; shared by the threads that execute the attempt's partitions.
+/// Dropping it removes everything it wrote.
+pub struct OutputWriter {
+    id: MapOutputId,
+    place: OutputPlace,
+    partitions: Vec<Mutex<PartitionWriter>>,
+    /// Locked before any partition, so that spilling and pushing cannot wait for each other.
+    spilled: Mutex<Option<Spilled>>,
+    spill_bytes: AtomicU64,
+}
+
+struct PartitionWriter {
+    encoder: PartitionEncoder,
+    chunks: Vec<HeldChunk>,
+}
+
+/// Runs of encoded bytes on disk: where the pieces of each partition are, in order.
+struct Spilled {
+    file: ShuffleFile,
+    len: u64,
+    extents: Vec<Vec<Range<u64>>>,
+}
+
+/// Splits rows among reduce partitions. One per thread of the attempt, because it holds scratch space.
+pub struct RowRouter {
+    partitioner: Option<BatchPartitioner>,
+}
+
+impl RowRouter {
+    /// All rows go to partition 0.
+    pub fn single() -> Self {
+        RowRouter { partitioner: None }
+    }
+
+    /// Rows go where DataFusion's own hash exchange would send them.
+    pub fn hash(exprs: &[Arc<dyn PhysicalExpr>], partitions: u32) -> Result<Self> {
+        if partitions == 1 {
+            return Ok(RowRouter::single());
+        }
+        let partitioner = BatchPartitioner::new_hash_partitioner(exprs.to_vec(), partitions as usize, Time::new())?;
+        Ok(RowRouter { partitioner: Some(partitioner) })
+    }
+}
+
+impl OutputWriter {
+    pub fn new(id: MapOutputId, place: OutputPlace, schema: SchemaRef, partitions: u32) -> Self {
+        let rows = batch_rows(&schema, partitions as usize, place.batching_bytes);
+        let partition = || {
+            let encoder = PartitionEncoder::new(Arc::clone(&schema), rows, place.compression);
+            Mutex::new(PartitionWriter { encoder, chunks: Vec::new() })
+        };
+        let partitions = (0..partitions).map(|_| partition()).collect();
+        OutputWriter { id, place, partitions, spilled: Mutex::new(None), spill_bytes: AtomicU64::new(0) }
+    }
+
+    /// Reduce partitions of the output.
+    pub fn partitions(&self) -> u32 {
+        self.partitions.len() as u32
+    }
+
+    /// Takes a batch of the attempt's rows. Encodes and may write to disk on the calling thread: the attempt has that
+    /// thread to itself.
+    pub fn push(&self, router: &mut RowRouter, batch: RecordBatch) -> Result<(), OutputError> {
+        match &mut router.partitioner {
+            None => self.push_to(0, &batch),
+            Some(partitioner) => {
+                for routed in partitioner.partition_iter(batch)? {
+                    let (partition, rows) = routed?;
+                    self.push_to(partition, &rows)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn push_to(&self, partition: usize, rows: &RecordBatch) -> Result<(), OutputError> {
+        let mut encoded = Vec::new();
+        let fits = {
+            let mut writer = self.partitions[partition].lock();
+            writer.encoder.push(rows, &mut encoded)?;
+            writer.keep(encoded, &self.place.memory)
+        };
+        if !fits {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Moves all encoded bytes to disk.
+    fn spill(&self) -> Result<(), OutputError> {
+        let mut spilled = self.spilled.lock();
+        let run = match &mut *spilled {
+            Some(run) => run,
+            none => none.insert(self.first_run()?),
+        };
+        for (partition, writer) in self.partitions.iter().enumerate() {
+            let chunks = std::mem::take(&mut writer.lock().chunks);
+            let bytes = run.append(partition, &chunks)?;
+            self.spill_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn first_run(&self) -> Result<Spilled, ShuffleIoError> {
+        let file = ShuffleFile::create(self.path("run"))?;
+        Ok(Spilled { file, len: 0, extents: vec![Vec::new(); self.partitions.len()] })
+    }
+
+    fn path(&self, extension: &str) -> PathBuf {
+        self.place.dir.join(file_name(self.id, extension))
+    }
+
+    /// Ends the output: what is stored, and how many bytes were spilled on the way.
+    pub fn finish(mut self) -> Result<(StoredOutput, u64), OutputError> {
+        let single = self.partitions.len() == 1;
+        let mut index = Vec::with_capacity(self.partitions.len());
+        let mut tails = Vec::with_capacity(self.partitions.len());
+        for writer in std::mem::take(&mut self.partitions) {
+            let PartitionWriter { encoder, mut chunks } = writer.into_inner();
+            let mut last = Vec::new();
+            index.push(encoder.finish(single, &mut last)?);
+            chunks.extend(last.into_iter().map(|bytes| HeldChunk { bytes, held: None }));
+            tails.push(chunks);
+        }
+        let stored = self.place_output(index, tails)?;
+        let run_bytes = self.spill_bytes.into_inner();
+        let spill_bytes = if stored.is_in_memory() { run_bytes } else { run_bytes.max(stored.bytes()) };
+        Ok((stored, spill_bytes))
+    }
+
+    fn place_output(
+        &self,
+        index: Vec<PartitionIndex>,
+        mut tails: Vec<Vec<HeldChunk>>,
+    ) -> Result<StoredOutput, OutputError> {
+        let spilled = self.spilled.lock().take();
+        match spilled {
+            None if hold_all(&mut tails, &self.place.memory) => Ok(StoredOutput::in_memory(index, tails)),
+            None => {
+                let mut file = ShuffleFile::create(self.path("out"))?;
+                for chunk in tails.iter().flatten() {
+                    file.append(&chunk.bytes)?;
+                }
+                Ok(StoredOutput::in_file(index, file))
+            }
+            Some(run) => Ok(StoredOutput::in_file(index, self.merge(run, tails)?)),
+        }
+    }
+
+    /// Puts the runs and what is still in memory in partition order.
+    fn merge(&self, mut run: Spilled, tails: Vec<Vec<HeldChunk>>) -> Result<ShuffleFile, ShuffleIoError> {
+        if let [tail] = tails.as_slice() {
+            run.append(0, tail)?;
+            return Ok(run.file);
+        }
+        let mut file = ShuffleFile::create(self.path("out"))?;
+        for (extents, tail) in run.extents.iter().zip(tails) {
+            for extent in extents {
+                copy(&run.file, extent.clone(), &mut file)?;
+            }
+            for chunk in tail {
+                file.append(&chunk.bytes)?;
+            }
+        }
+        Ok(file)
+    }
+}
+
+/// Name of a shuffle file of `id`: integers only, unique within a worker's folder.
+pub fn file_name(id: MapOutputId, extension: &str) -> String {
+    let MapOutputId { task, attempt } = id;
+    format!("{}-{}-{}-{}-{}.{extension}", task.stage.job.0, task.stage.index, task.index, attempt.epoch, attempt.n)
+}
+
+impl PartitionWriter {
+    /// Keeps encoded bytes; `false` if the memory budget has no room for them.
+    fn keep(&mut self, encoded: Vec<Bytes>, memory: &Arc<ShuffleMemory>) -> bool {
+        let mut fits = true;
+        for bytes in encoded {
+            let held = memory.hold(bytes.len());
+            fits &= held.is_some();
+            self.chunks.push(HeldChunk { bytes, held });
+        }
+        fits
+    }
+}
+
+impl Spilled {
+    fn append(&mut self, partition: usize, chunks: &[HeldChunk]) -> Result<u64, ShuffleIoError> {
+        let start = self.len;
+        for chunk in chunks {
+            self.file.append(&chunk.bytes)?;
+            self.len += chunk.bytes.len() as u64;
+        }
+        if self.len > start {
+            self.extents[partition].push(start..self.len);
+        }
+        Ok(self.len - start)
+    }
+}
+
+/// Holds memory for the chunks that have none yet; `false` if the budget has no room for all of them.
+fn hold_all(partitions: &mut [Vec<HeldChunk>], memory: &Arc<ShuffleMemory>) -> bool {
+    partitions.iter_mut().flatten().filter(|chunk| chunk.held.is_none()).all(|chunk| {
+        chunk.held = memory.hold(chunk.bytes.len());
+        chunk.held.is_some()
+    })
+}
+
+fn copy(from: &ShuffleFile, extent: Range<u64>, to: &mut ShuffleFile) -> Result<(), ShuffleIoError> {
+    let mut start = extent.start;
+    while start < extent.end {
+        let len = COPY_BYTES.min(extent.end - start);
+        to.append(&from.read(start, len as usize)?)?;
+        start += len;
+    }
+    Ok(())
+}

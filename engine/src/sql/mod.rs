@@ -1,0 +1,11 @@
+//! SQL text to statements, and the statements that a job may hold.
+
+mod settings;
+mod stage_table;
+mod statement;
+
+pub(crate) use settings::{Setting, check_setting};
+pub(crate) use stage_table::StageTable;
+#[cfg(test)]
+pub(crate) use statement::tokens;
+pub(crate) use statement::{Action, Written, split};

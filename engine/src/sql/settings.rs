@@ -1,0 +1,96 @@
+//! Which settings a script may change.
+
+use windrow_model::{ErrorKind, ErrorReport, parse_bytes};
+
+use crate::errors;
+use crate::job::EngineOptions;
+
+/// A setting that a script may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    SmallJobBytes,
+    PartitionBytes,
+    /// One of DataFusion's.
+    DataFusion,
+    /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
+    Ignored,
+}
+
+const OWN: [(&str, Setting); 2] =
+    [("windrow.small_job_bytes", Setting::SmallJobBytes), ("windrow.partition_bytes", Setting::PartitionBytes)];
+
+const PREFIXES: [&str; 5] = [
+    "datafusion.execution.",
+    "datafusion.optimizer.",
+    "datafusion.sql_parser.",
+    "datafusion.format.",
+    "datafusion.explain.",
+];
+
+/// The number of partitions follows from the cluster and the input.
+const IGNORED: [&str; 2] = ["datafusion.execution.target_partitions", "datafusion.execution.planning_concurrency"];
+
+/// Guards against statements that overflow the stack are not for the script to lift.
+const REFUSED: [&str; 1] = ["datafusion.sql_parser.recursion_limit"];
+
+/// Errors with `Unsupported` and the nearest setting's name.
+pub(crate) fn check_setting(name: &str) -> Result<Setting, ErrorReport> {
+    if let Some((_, setting)) = OWN.iter().find(|(own, _)| *own == name) {
+        return Ok(*setting);
+    }
+    if IGNORED.contains(&name) {
+        return Ok(Setting::Ignored);
+    }
+    if !REFUSED.contains(&name) && PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Ok(Setting::DataFusion);
+    }
+    let report = ErrorReport::new(ErrorKind::Unsupported, format!("the setting `{name}` cannot be changed in a job"));
+    Err(match errors::nearest(name, OWN.iter().map(|(own, _)| *own)) {
+        Some(own) => report.with_hint(format!("did you mean `{own}`?")),
+        None => report.with_hint(format!("a job may set {}*, and {}", PREFIXES.join("*, "), OWN.map(|own| own.0).join(", "))),
+    })
+}
+
+impl Setting {
+    /// Sets one of Windrow's own settings; `None` puts the default back.
+    pub fn apply(self, options: &mut EngineOptions, defaults: &EngineOptions, value: Option<&str>) -> Result<(), ErrorReport> {
+        let bytes = |default: u64| match value {
+            None => Ok(default),
+            Some(text) => parse_bytes(text).map_err(|error| ErrorReport::invalid(error.to_string())),
+        };
+        match self {
+            Setting::SmallJobBytes => options.small_job_bytes = bytes(defaults.small_job_bytes)?,
+            Setting::PartitionBytes => options.partition_bytes = bytes(defaults.partition_bytes)?.max(1),
+            Setting::DataFusion | Setting::Ignored => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_settings_may_be_changed() {
+        assert_eq!(check_setting("windrow.partition_bytes"), Ok(Setting::PartitionBytes));
+        assert_eq!(check_setting("datafusion.execution.batch_size"), Ok(Setting::DataFusion));
+        assert_eq!(check_setting("datafusion.execution.target_partitions"), Ok(Setting::Ignored));
+        for name in ["datafusion.runtime.memory_limit", "datafusion.catalog.location", "datafusion.sql_parser.recursion_limit"] {
+            assert_eq!(check_setting(name).unwrap_err().kind, ErrorKind::Unsupported, "{name}");
+        }
+        let report = check_setting("windrow.small_job_byte").unwrap_err();
+        assert_eq!(report.hint, "did you mean `windrow.small_job_bytes`?");
+    }
+
+    #[test]
+    fn own_settings_take_sizes_and_can_be_reset() {
+        let defaults = EngineOptions::default();
+        let mut options = defaults.clone();
+        Setting::SmallJobBytes.apply(&mut options, &defaults, Some("1MiB")).unwrap();
+        assert_eq!(options.small_job_bytes, 1 << 20);
+        Setting::SmallJobBytes.apply(&mut options, &defaults, None).unwrap();
+        assert_eq!(options.small_job_bytes, defaults.small_job_bytes);
+        assert!(Setting::PartitionBytes.apply(&mut options, &defaults, Some("many")).is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! Opens files and folders as tables, with the list of files fixed when the statement is planned.
+//!
+//! Architecture invariant: a scan reads exactly the files, sizes and ETags that planning saw. A folder is never
+//! listed again by a task, and a file that has changed since is an error, not other rows.
+
+pub mod files;
+pub mod formats;
+mod headers;
+pub mod hive;
+pub mod listing;
+pub mod pinned;
+mod provider;
+
+pub use listing::{Declared, open_table};
+pub use pinned::{InputChanged, pin_inputs};
+pub use provider::FileTable;
+
+#[cfg(test)]
+mod tests;

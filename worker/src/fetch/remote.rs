@@ -1,0 +1,156 @@
+//! Fetches parts from one peer: one request for all of them, resumed where a broken connection left off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::{FlightData, Ticket};
+use prost::Message;
+use tokio::sync::mpsc;
+use tonic::{Code, Status, Streaming};
+use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd};
+use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
+
+use super::Peers;
+
+/// Requests in a row that may bring nothing before the peer's outputs are given up.
+const FRUITLESS_MAX: u32 = 3;
+
+/// Wait before a request is repeated; doubled each time. A peer that is gone is known in well under a second.
+const RESUME_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The parts one reader wants from one peer.
+pub struct PeerFetch {
+    peers: Arc<Peers>,
+    /// With the reader's index of each part.
+    parts: Vec<(usize, PartAt)>,
+    /// Parts that are complete.
+    done: usize,
+    /// Bytes of the next part that have arrived.
+    offset: u64,
+    pieces: mpsc::Sender<Result<PartBytes, FetchError>>,
+}
+
+/// Why a request ended before all parts were complete.
+enum Broken {
+    /// Nothing is known to be wrong with the outputs: ask again.
+    Connection(Status),
+    /// The next part cannot be had.
+    Output(FetchError),
+    /// Nobody reads any more.
+    Reader,
+}
+
+impl PeerFetch {
+    pub fn new(
+        peers: Arc<Peers>,
+        parts: Vec<(usize, PartAt)>,
+        pieces: mpsc::Sender<Result<PartBytes, FetchError>>,
+    ) -> Self {
+        PeerFetch { peers, parts, done: 0, offset: 0, pieces }
+    }
+
+    /// Fetches all parts; an error goes to the reader as its last piece.
+    pub async fn run(mut self) {
+        if let Err(error) = self.fetch().await {
+            // A reader that is gone needs no error.
+            let _ = self.pieces.send(Err(error)).await;
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<(), FetchError> {
+        let mut fruitless = 0;
+        loop {
+            let before = (self.done, self.offset);
+            let status = match self.request().await {
+                Ok(()) | Err(Broken::Reader) => return Ok(()),
+                Err(Broken::Output(error)) => return Err(error),
+                Err(Broken::Connection(status)) => status,
+            };
+            fruitless = if (self.done, self.offset) == before { fruitless + 1 } else { 1 };
+            let at = &self.parts[self.done].1.at;
+            if fruitless >= FRUITLESS_MAX || !is_passing(&status) {
+                return Err(FetchError::lost(at, describe(&status)));
+            }
+            tracing::debug!(output = %at.output, peer = %at.worker, offset = self.offset, error = %status, "fetch broke off, resuming");
+            tokio::time::sleep(RESUME_BACKOFF * (1 << fruitless)).await;
+        }
+    }
+
+    /// One `DoGet` for what is still missing.
+    async fn request(&mut self) -> Result<(), Broken> {
+        let address = &self.parts[0].1.at.address;
+        let mut client =
+            self.peers.client(address).map_err(|error| Broken::Connection(Status::from_error(error.into())))?;
+        let ticket = Ticket { ticket: self.ticket().encode_to_vec().into() };
+        let mut answer = client.do_get(ticket).await.map_err(Broken::Connection)?.into_inner();
+        // The ticket counts from the first part that was not complete when it was written.
+        let first = self.done;
+        while self.done < self.parts.len() {
+            let message = next(&mut answer).await.map_err(Broken::Connection)?;
+            self.accept(first, message).await?;
+        }
+        Ok(())
+    }
+
+    fn ticket(&self) -> ShuffleTicket {
+        let stage = self.parts[0].1.at.output.task.stage;
+        let parts = self.parts[self.done..].iter().enumerate().map(|(nth, (_, part))| ShufflePart {
+            task: part.at.output.task.index,
+            attempt: Some(part.at.output.attempt.into()),
+            partition: part.partition,
+            offset: if nth == 0 { self.offset } else { 0 },
+        });
+        ShuffleTicket { job: stage.job.0, stage: stage.index, parts: parts.collect() }
+    }
+
+    async fn accept(&mut self, first: usize, message: FlightData) -> Result<(), Broken> {
+        let (index, part) = self.parts[self.done].clone();
+        let out_of_step =
+            || Broken::Output(FetchError::corrupt(&part.at, "the peer's answer does not follow the ticket"));
+        let chunk = ShuffleChunk::decode(message.app_metadata).map_err(|_| out_of_step())?;
+        if chunk.part as usize + first != self.done {
+            return Err(out_of_step());
+        }
+        if chunk.missing {
+            return Err(Broken::Output(FetchError::lost(&part.at, "the worker does not have it any more")));
+        }
+        if !message.data_body.is_empty() {
+            self.offset += message.data_body.len() as u64;
+            self.send(PartBytes::Chunk { part: index, bytes: message.data_body }).await?;
+        }
+        if let Some(end) = chunk.end {
+            let end = PartEnd { bytes: end.bytes, rows: end.rows, crc32: end.crc32 };
+            self.done += 1;
+            self.offset = 0;
+            self.send(PartBytes::End { part: index, end }).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, piece: PartBytes) -> Result<(), Broken> {
+        self.pieces.send(Ok(piece)).await.map_err(|_| Broken::Reader)
+    }
+}
+
+/// A stream that ends before the last part's end is a broken connection.
+async fn next(answer: &mut Streaming<FlightData>) -> Result<FlightData, Status> {
+    match answer.message().await? {
+        Some(message) => Ok(message),
+        None => Err(Status::unavailable("the answer ended early")),
+    }
+}
+
+/// Whether the same request may succeed later.
+fn is_passing(status: &Status) -> bool {
+    !matches!(status.code(), Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied | Code::DataLoss)
+}
+
+fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,214 @@
+//! Serves stored bytes of map outputs over Arrow Flight, as they are.
+//!
+//! `DoGet` with a [`ShuffleTicket`] is all there is; every other call is refused.
+
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use prost::Message;
+use tokio::net::TcpListener;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+use windrow_engine::shuffle::StoredOutput;
+use windrow_model::{JobId, MapOutputId, StageId, TaskId};
+use windrow_proto::{PartEnd, ShuffleChunk, ShufflePart, ShuffleTicket};
+
+use crate::listen::authorise;
+use crate::store::ShuffleStore;
+
+/// Stored bytes in one Flight message: large enough to amortise the message, small enough that a reader's few messages
+/// of read-ahead are nothing to account.
+pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// Parts in one ticket; a stage of more tasks than this is refused by the planner's own limits first.
+const PARTS_MAX: usize = 1 << 20;
+
+/// Readers of one peer at once, on its one connection. HTTP/2's default of 200 would let idle readers block the one
+/// that others wait for.
+const STREAMS_MAX: u32 = 1 << 20;
+
+/// HTTP/2 frame size, in bytes: the default of 16 KiB costs a header per 16 KiB.
+pub const FRAME_BYTES: u32 = 256 << 10;
+
+/// The service over one worker's store.
+#[derive(Clone, Debug)]
+pub struct ShuffleService {
+    store: Arc<ShuffleStore>,
+}
+
+/// Serves readers on `listener` until `shutdown` ends.
+pub async fn serve(
+    store: Arc<ShuffleStore>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let service = FlightServiceServer::new(ShuffleService { store });
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_frame_size(FRAME_BYTES)
+        .add_service(InterceptedService::new(service, authorise))
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await
+}
+
+/// How far the answer to one ticket has come.
+struct Serving {
+    store: Arc<ShuffleStore>,
+    stage: StageId,
+    parts: Vec<ShufflePart>,
+    /// Index of the part being sent.
+    part: usize,
+    /// Bytes of it that the reader has.
+    offset: u64,
+    /// The part's output, kept from being released half-way.
+    output: Option<Arc<StoredOutput>>,
+}
+
+impl Serving {
+    #[allow(clippy::result_large_err)] // `Status` is tonic's error.
+    fn new(store: Arc<ShuffleStore>, ticket: ShuffleTicket) -> Result<Serving, Status> {
+        if ticket.parts.is_empty() || ticket.parts.len() > PARTS_MAX {
+            return Err(Status::invalid_argument(format!("a ticket of {} parts", ticket.parts.len())));
+        }
+        if ticket.parts.iter().any(|part| part.attempt.is_none()) {
+            return Err(Status::invalid_argument("a part of the ticket names no attempt"));
+        }
+        let stage = StageId { job: JobId(ticket.job), index: ticket.stage };
+        let offset = ticket.parts[0].offset;
+        Ok(Serving { store, stage, parts: ticket.parts, part: 0, offset, output: None })
+    }
+
+    /// The next message; `None` after the last part.
+    async fn next(&mut self) -> Result<Option<FlightData>, Status> {
+        let Some(part) = self.parts.get(self.part).cloned() else {
+            return Ok(None);
+        };
+        let stored = || output_id(self.stage, &part).and_then(|id| self.store.get(id));
+        let Some(output) = self.output.take().or_else(stored) else {
+            return Ok(Some(self.missing()));
+        };
+        let Some(entry) = output.index().get(part.partition as usize).copied() else {
+            return Err(Status::invalid_argument(format!("there is no partition {}", part.partition)));
+        };
+        if self.offset > entry.len {
+            return Err(Status::invalid_argument(format!("offset {} is beyond the partition's end", self.offset)));
+        }
+        let bytes = stored_bytes(&output, part.partition, self.offset).await?;
+        self.offset += bytes.len() as u64;
+        let end =
+            (self.offset == entry.len).then_some(PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 });
+        let chunk = ShuffleChunk { part: self.part as u32, end, missing: false };
+        match end {
+            Some(_) => self.go_on(),
+            None => self.output = Some(output),
+        }
+        Ok(Some(message(&chunk, bytes)))
+    }
+
+    fn missing(&mut self) -> FlightData {
+        let chunk = ShuffleChunk { part: self.part as u32, end: None, missing: true };
+        self.go_on();
+        message(&chunk, Bytes::new())
+    }
+
+    fn go_on(&mut self) {
+        self.part += 1;
+        self.offset = self.parts.get(self.part).map_or(0, |part| part.offset);
+    }
+}
+
+fn output_id(stage: StageId, part: &ShufflePart) -> Option<MapOutputId> {
+    let attempt = part.attempt?.into();
+    Some(MapOutputId { task: TaskId { stage, index: part.task }, attempt })
+}
+
+fn message(chunk: &ShuffleChunk, body: Bytes) -> FlightData {
+    FlightData::new().with_app_metadata(chunk.encode_to_vec()).with_data_body(body)
+}
+
+/// A slice of what is in memory, or a read off the network's threads.
+async fn stored_bytes(output: &Arc<StoredOutput>, partition: u32, offset: u64) -> Result<Bytes, Status> {
+    let read = if output.is_in_memory() {
+        output.read(partition, offset, CHUNK_BYTES)
+    } else {
+        let output = Arc::clone(output);
+        let reading = tokio::task::spawn_blocking(move || output.read(partition, offset, CHUNK_BYTES));
+        reading.await.map_err(|error| Status::internal(error.to_string()))?
+    };
+    read.map_err(|error| {
+        tracing::error!(path = %error.path.display(), error = %error.cause, "cannot read a map output");
+        Status::data_loss("the map output cannot be read from disk")
+    })
+}
+
+#[tonic::async_trait]
+impl FlightService for ShuffleService {
+    type HandshakeStream = BoxStream<'static, Result<HandshakeResponse, Status>>;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let ticket = ShuffleTicket::decode(request.into_inner().ticket)
+            .map_err(|_| Status::invalid_argument("the ticket is not a shuffle ticket"))?;
+        let serving = Serving::new(Arc::clone(&self.store), ticket)?;
+        let answer = stream::try_unfold(serving, |mut serving| async move {
+            Ok(serving.next().await?.map(|message| (message, serving)))
+        });
+        Ok(Response::new(Box::pin(answer)))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        Err(refused("Handshake"))
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        Err(refused("ListFlights"))
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        Err(refused("GetFlightInfo"))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(refused("PollFlightInfo"))
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        Err(refused("GetSchema"))
+    }
+
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        Err(refused("DoPut"))
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Err(refused("DoExchange"))
+    }
+
+    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        Err(refused("DoAction"))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Err(refused("ListActions"))
+    }
+}
+
+fn refused(call: &str) -> Status {
+    Status::unimplemented(format!("workers serve map outputs only, not {call}"))
+}

@@ -1,0 +1,23 @@
+//! A worker: a process (or a part of one) that runs attempts, keeps their map outputs and serves them to readers.
+//!
+//! Architecture invariants: the worker knows no scheduling; it does what the coordinator's stream tells it.
+//! Rows leave it only through [`flight`]; every connection is accepted through [`listen`].
+
+mod connection;
+mod executor;
+mod fetch;
+mod flight;
+mod fragments;
+mod listen;
+mod options;
+mod process;
+mod session;
+mod store;
+mod work_dir;
+mod worker;
+
+pub use options::WorkerOptions;
+pub use worker::run;
+
+#[cfg(test)]
+mod tests;

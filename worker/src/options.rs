@@ -1,0 +1,55 @@
+//! What a worker is told when it starts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a worker looks for its coordinator before it gives up, unless told otherwise.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a worker that had a coordinator waits for it to come back. A coordinator restarts within seconds.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(120);
+
+/// All settings of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// `http://host:port` of the coordinator.
+    pub coordinator: String,
+    /// Threads that run attempts.
+    pub slots: u32,
+    /// What operators and map outputs may take together, in bytes; the process stays below twice this.
+    pub memory_bytes: u64,
+    /// Where spill files and map outputs on disk go, in a folder of this process's own. `None`: a temporary folder.
+    pub work_dir: Option<PathBuf>,
+    /// Where readers connect.
+    pub listen: SocketAddr,
+    /// The address readers are told, for example `http://10.0.0.7:7171`. `None`: the one that is listened on.
+    pub advertise: Option<String>,
+    /// Build id; a coordinator refuses workers of another build.
+    pub build: String,
+    /// Allows listening on an address that other machines reach, although nobody is authenticated.
+    pub insecure: bool,
+    /// Compress map outputs. Off only pays with more network than CPU.
+    pub compress: bool,
+    pub connect_patience: Duration,
+    pub reconnect_patience: Duration,
+}
+
+impl WorkerOptions {
+    /// A worker on loopback with the defaults.
+    pub fn new(coordinator: impl Into<String>, slots: u32, memory_bytes: u64, build: impl Into<String>) -> Self {
+        WorkerOptions {
+            coordinator: coordinator.into(),
+            slots,
+            memory_bytes,
+            work_dir: None,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            build: build.into(),
+            insecure: false,
+            compress: true,
+            connect_patience: CONNECT_PATIENCE,
+            reconnect_patience: RECONNECT_PATIENCE,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A worker from start to end: its folder, its threads, its Flight service, and session after session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::FusedFuture;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use windrow_engine::shuffle::ShuffleCompression;
+use windrow_engine::stores::Stores;
+use windrow_engine::task::{TaskEnvironment, TaskResources};
+use windrow_model::{ErrorKind, ErrorReport};
+use windrow_proto::Register;
+
+use crate::connection::{Attached, Ended, attach};
+use crate::executor::{CpuThreads, Executor};
+use crate::fetch::{PeerLimits, Peers, WorkerSource};
+use crate::listen::listen;
+use crate::options::WorkerOptions;
+use crate::process::host_name;
+use crate::session::Session;
+use crate::store::ShuffleStore;
+use crate::work_dir::WorkDir;
+use crate::{flight, process};
+
+/// First wait before another try to connect; doubled up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+
+/// Runs a worker until it has left: when `shutdown` ends (it finishes what runs first), or when the coordinator tells
+/// it to.
+///
+/// Errors: the coordinator cannot be reached within the patience (`Unavailable`), it refuses this worker, the address
+/// cannot be listened on, the work folder cannot be used.
+pub async fn run(options: WorkerOptions, shutdown: impl Future<Output = ()> + Send) -> Result<(), ErrorReport> {
+    let worker = Worker::start(&options).await?;
+    let shutdown = shutdown.fuse();
+    tokio::pin!(shutdown);
+    let ended = worker.serve(&options, &mut shutdown).await;
+    worker.stop().await;
+    ended
+}
+
+/// What lives as long as the process, across sessions.
+struct Worker {
+    register: Register,
+    threads: Arc<CpuThreads>,
+    env: Arc<TaskEnvironment>,
+    store: Arc<ShuffleStore>,
+    peers: Arc<Peers>,
+    flight_stop: CancellationToken,
+    flight: AbortOnDropHandle<()>,
+    /// Dropped last: it removes the files of everything above.
+    _work_dir: WorkDir,
+}
+
+impl Worker {
+    async fn start(options: &WorkerOptions) -> Result<Worker, ErrorReport> {
+        let work_dir = WorkDir::open(options.work_dir.as_deref())?;
+        let resources = TaskResources {
+            memory_bytes: options.memory_bytes,
+            slots: options.slots,
+            shuffle_dir: work_dir.shuffle(),
+            spill_dir: work_dir.spill(),
+            compression: if options.compress { ShuffleCompression::Lz4 } else { ShuffleCompression::None },
+        };
+        let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env())?);
+        let store = ShuffleStore::new(work_dir.shuffle(), env.shuffle_memory());
+        let listener = listen(options.listen, options.insecure).await?;
+        let bound = listener
+            .local_addr()
+            .map_err(|error| ErrorReport::internal("no local address").with_detail(error.to_string()))?;
+        let flight_stop = CancellationToken::new();
+        let serving = serve_flight(Arc::clone(&store), listener, flight_stop.clone());
+        Ok(Worker {
+            register: register(options, bound),
+            threads: Arc::new(CpuThreads::new(options.slots)?),
+            env,
+            store,
+            peers: Arc::new(Peers::new(PeerLimits::for_memory(options.memory_bytes))),
+            flight_stop,
+            flight: AbortOnDropHandle::new(tokio::spawn(serving)),
+            _work_dir: work_dir,
+        })
+    }
+
+    async fn serve(
+        &self,
+        options: &WorkerOptions,
+        shutdown: &mut (impl FusedFuture<Output = ()> + Unpin),
+    ) -> Result<(), ErrorReport> {
+        let mut patience = options.connect_patience;
+        loop {
+            let Some(attached) = self.attach(&options.coordinator, patience, shutdown).await? else {
+                return Ok(());
+            };
+            tracing::info!(worker = %attached.worker, coordinator = %options.coordinator, address = %self.register.address, "attached");
+            match self.session(attached, shutdown).await {
+                Ended::Left => return Ok(()),
+                Ended::Broken(report) => {
+                    tracing::warn!(coordinator = %options.coordinator, %report, "the stream to the coordinator broke");
+                }
+            }
+            if shutdown.is_terminated() {
+                return Ok(());
+            }
+            patience = options.reconnect_patience;
+        }
+    }
+
+    /// Tries until the coordinator accepts this worker; `None` if the worker is to end before.
+    async fn attach(
+        &self,
+        coordinator: &str,
+        patience: Duration,
+        shutdown: &mut (impl FusedFuture<Output = ()> + Unpin),
+    ) -> Result<Option<Attached>, ErrorReport> {
+        let give_up = Instant::now() + patience;
+        let mut wait = RETRY_FIRST;
+        loop {
+            let attached = tokio::select! {
+                attached = attach(coordinator, self.register.clone()) => attached,
+                () = &mut *shutdown => return Ok(None),
+            };
+            match attached {
+                Ok(attached) => return Ok(Some(attached)),
+                Err(report) if report.kind != ErrorKind::Unavailable || Instant::now() + wait > give_up => {
+                    return Err(report);
+                }
+                Err(report) => tracing::debug!(%report, "trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = &mut *shutdown => return Ok(None),
+            }
+            wait = (wait * 2).min(RETRY_LAST);
+        }
+    }
+
+    async fn session(&self, attached: Attached, shutdown: &mut (impl FusedFuture<Output = ()> + Unpin)) -> Ended {
+        let source =
+            WorkerSource::new(attached.worker, Arc::clone(&self.store), Arc::clone(&self.peers), Handle::current());
+        let executor = Executor::new(
+            Arc::clone(&self.threads),
+            Arc::clone(&self.env),
+            Arc::clone(&self.store),
+            attached.reports.clone(),
+        );
+        let session = Session::new(executor, Arc::clone(&self.store), source);
+        let ended = attached.serve(&session, shutdown).await;
+        self.peers.clear();
+        ended
+    }
+
+    async fn stop(self) {
+        self.flight_stop.cancel();
+        // Readers that are in the middle of an output lose it with this worker anyway.
+        drop(self.flight);
+        tracing::info!(rss_peak_bytes = process::resident().peak_bytes, "left");
+    }
+}
+
+async fn serve_flight(store: Arc<ShuffleStore>, listener: tokio::net::TcpListener, stop: CancellationToken) {
+    if let Err(error) = flight::serve(store, listener, stop.cancelled_owned()).await {
+        tracing::error!(%error, "the shuffle service ended");
+    }
+}
+
+fn register(options: &WorkerOptions, bound: SocketAddr) -> Register {
+    let host = host_name();
+    let reachable = || match bound.ip().is_unspecified() {
+        true => format!("http://{host}:{}", bound.port()),
+        false => format!("http://{bound}"),
+    };
+    Register {
+        build: options.build.clone(),
+        address: options.advertise.clone().unwrap_or_else(reachable),
+        slots: options.slots,
+        memory_bytes: options.memory_bytes,
+        process_id: std::process::id(),
+        host,
+    }
+}
