@@ -6,10 +6,7 @@ use std::process::Command;
 fn main() {
     // The log of HEAD changes with every commit, and only then.
     let log = "../.git/logs/HEAD";
-    println!(
-        "cargo:rerun-if-changed={}",
-        if Path::new(log).exists() { log } else { "build.rs" }
-    );
+    println!("cargo:rerun-if-changed={}", if Path::new(log).exists() { log } else { "build.rs" });
     let commit = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
     let commit = commit.ok().filter(|output| output.status.success());
     let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok());

@@ -12,8 +12,8 @@ use support::{rows, tpch};
 use windrow_model::{AttemptState, JobState, StageState};
 use windrow_proto::{Attempt, Job};
 
-/// Small partitions, so that a stage has more tasks than the cluster has slots.
-const MANY_TASKS: &str = "SET windrow.partition_bytes = '1MiB';\n";
+/// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
+const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
 
 fn query(number: u32) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
@@ -102,7 +102,8 @@ async fn a_worker_killed_in_the_middle_costs_only_its_own_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outputs_that_die_before_they_are_read_are_made_again() {
-    let sql = "SELECT l_orderkey, count(*) AS n, sum(l_quantity) AS q FROM lineitem GROUP BY l_orderkey";
+    let sql = "SELECT o_orderpriority, count(*) AS n, sum(l_quantity) AS q FROM orders JOIN lineitem \
+               ON o_orderkey = l_orderkey GROUP BY o_orderpriority";
     let wanted = oracle_lines(sql).await;
     let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
     let cluster = TestCluster::attached(up.address()).await;

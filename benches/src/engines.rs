@@ -79,8 +79,9 @@ impl Windrow {
         let ready: serde_json::Value = serde_json::from_str(&line)?;
         // Keeps the pipe open, so that later lines do not end the process.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let client = Client::connect(ready["address"].as_str().context("no address in the ready line")?).await?;
-        let mut pids = vec![ready["coordinator"]["pid"].as_u64().context("no pid in the ready line")? as u32];
+        let client =
+            Client::connect(ready["coordinator"].as_str().context("no coordinator in the ready line")?).await?;
+        let mut pids = vec![ready["pid"].as_u64().context("no pid in the ready line")? as u32];
         for worker in ready["workers"].as_array().context("no workers in the ready line")? {
             pids.push(worker["pid"].as_u64().context("no pid in the ready line")? as u32);
         }

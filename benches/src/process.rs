@@ -4,6 +4,9 @@ use std::fs;
 
 use anyhow::Context;
 
+/// Linux tells user space CPU times in hundredths of a second, whatever the kernel's own tick is (proc(5), `USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Processes whose cost is counted together.
 #[derive(Clone, Debug, Default)]
 pub struct Processes(pub Vec<u32>);
@@ -26,7 +29,7 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let after = stat.rsplit_once(')').map(|(_, rest)| rest).context("malformed stat")?;
     let fields: Vec<&str> = after.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
 fn rss_peak_bytes(pid: u32) -> anyhow::Result<u64> {

@@ -51,9 +51,9 @@ pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
     let mut engines: Vec<Engine> = Vec::new();
     for name in &args.engine {
         engines.push(match name.as_str() {
-            "windrow" => Engine::Windrow(
-                Windrow::start(&windrow, &data, args.workers, args.slots, &args.memory).await?,
-            ),
+            "windrow" => {
+                Engine::Windrow(Windrow::start(&windrow, &data, args.workers, args.slots, &args.memory).await?)
+            }
             "datafusion" => Engine::DataFusion(DataFusion::start(&data, args.threads).await?),
             other => bail!("unknown engine `{other}`; there are `windrow` and `datafusion`"),
         });

@@ -114,7 +114,7 @@ pub struct JobTextArgs {
 #[command(after_help = "Examples:
   windrow run examples/late-flights.yaml --param min_delay=60
   windrow run report.sql --workers 4 --output csv > report.csv
-  windrow run -e \"SELECT count(*) FROM './flights/*.parquet'\"
+  windrow run -e \"CREATE EXTERNAL TABLE f STORED AS PARQUET LOCATION './flights/'; SELECT count(*) FROM f\"
   echo 'SELECT 1' | windrow run - --output json
 
 A job file (.yaml) has the keys:
@@ -304,6 +304,7 @@ pub struct JobsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  windrow job job-7")]
 pub struct JobArgs {
+    /// For example job-7, or 7.
     pub id: JobId,
     #[arg(long, value_enum, default_value_t)]
     pub output: TextOutput,
@@ -315,6 +316,7 @@ pub struct JobArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  windrow why job-7")]
 pub struct WhyArgs {
+    /// For example job-7, or 7.
     pub id: JobId,
     #[arg(long, value_enum, default_value_t)]
     pub output: TextOutput,
@@ -326,6 +328,7 @@ pub struct WhyArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  windrow result job-7\n  windrow result job-7 --output csv > rows.csv")]
 pub struct ResultArgs {
+    /// For example job-7, or 7.
     pub id: JobId,
     /// Only the rows of this statement, counted from 0.
     #[arg(long)]
@@ -340,6 +343,7 @@ pub struct ResultArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  windrow cancel job-7")]
 pub struct CancelArgs {
+    /// For example job-7, or 7.
     pub id: JobId,
     #[arg(long, value_enum, default_value_t)]
     pub output: TextOutput,
@@ -370,12 +374,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn exit_codes() -> String {
     let mut text = String::from("Exit codes:\n   0  done\n   2  wrong flags\n");
     for kind in ErrorKind::ALL {
-        text.push_str(&format!(
-            "  {:2}  {}: {}\n",
-            kind.exit_code(),
-            kind.name(),
-            meaning(kind)
-        ));
+        text.push_str(&format!("  {:2}  {}: {}\n", kind.exit_code(), kind.name(), meaning(kind)));
     }
     text.push_str(
         "\nErrors go to standard error as what failed, the detail and a hint; with --output json as one JSON object.",

@@ -41,17 +41,11 @@ impl Client {
     /// `Invalid` if the address is no URL, `Unavailable` if nothing answers there.
     pub async fn connect(address: &str) -> Result<Client, ErrorReport> {
         let endpoint = endpoint(address)?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|error| errors::unreachable(address, &error))?;
+        let channel = endpoint.connect().await.map_err(|error| errors::unreachable(address, &error))?;
         let jobs = JobsClient::new(channel)
             .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
-        Ok(Client {
-            jobs,
-            address: address.to_owned(),
-        })
+        Ok(Client { jobs, address: address.to_owned() })
     }
 
     pub fn address(&self) -> &str {
@@ -64,99 +58,44 @@ impl Client {
 
     /// Hands a job over. When this returns, the coordinator has made it durable.
     pub async fn submit(&self, spec: JobSpec) -> Result<Submitted, ErrorReport> {
-        let request = SubmitRequest {
-            spec: Some(spec.into()),
-        };
-        let answer = self
-            .jobs
-            .clone()
-            .submit(request)
-            .await
-            .map_err(self.report())?
-            .into_inner();
-        Ok(Submitted {
-            job: JobId(answer.job),
-            existing: answer.existing,
-        })
+        let request = SubmitRequest { spec: Some(spec.into()) };
+        let answer = self.jobs.clone().submit(request).await.map_err(self.report())?.into_inner();
+        Ok(Submitted { job: JobId(answer.job), existing: answer.existing })
     }
 
     /// Plans a job without running it and returns the plan as text.
     pub async fn explain(&self, spec: JobSpec) -> Result<String, ErrorReport> {
-        let request = SubmitRequest {
-            spec: Some(spec.into()),
-        };
-        Ok(self
-            .jobs
-            .clone()
-            .explain(request)
-            .await
-            .map_err(self.report())?
-            .into_inner()
-            .text)
+        let request = SubmitRequest { spec: Some(spec.into()) };
+        Ok(self.jobs.clone().explain(request).await.map_err(self.report())?.into_inner().text)
     }
 
     pub async fn job(&self, job: JobId) -> Result<Job, ErrorReport> {
         let request = JobRequest { job: job.0 };
-        Ok(self
-            .jobs
-            .clone()
-            .get(request)
-            .await
-            .map_err(self.report())?
-            .into_inner())
+        Ok(self.jobs.clone().get(request).await.map_err(self.report())?.into_inner())
     }
 
     /// Jobs that run or wait; with `all` also those that have ended.
     pub async fn jobs(&self, all: bool) -> Result<Vec<Job>, ErrorReport> {
         let request = ListJobsRequest { all };
-        Ok(self
-            .jobs
-            .clone()
-            .list(request)
-            .await
-            .map_err(self.report())?
-            .into_inner()
-            .jobs)
+        Ok(self.jobs.clone().list(request).await.map_err(self.report())?.into_inner().jobs)
     }
 
     /// Why the job does not make progress, one reason a line.
     pub async fn why(&self, job: JobId) -> Result<Vec<String>, ErrorReport> {
         let request = JobRequest { job: job.0 };
-        Ok(self
-            .jobs
-            .clone()
-            .why(request)
-            .await
-            .map_err(self.report())?
-            .into_inner()
-            .reasons)
+        Ok(self.jobs.clone().why(request).await.map_err(self.report())?.into_inner().reasons)
     }
 
     pub async fn cancel(&self, job: JobId) -> Result<Job, ErrorReport> {
         let request = JobRequest { job: job.0 };
-        Ok(self
-            .jobs
-            .clone()
-            .cancel(request)
-            .await
-            .map_err(self.report())?
-            .into_inner())
+        Ok(self.jobs.clone().cancel(request).await.map_err(self.report())?.into_inner())
     }
 
     /// Follows a job to its end.
     pub async fn watch(&self, job: JobId) -> Result<JobUpdates, ErrorReport> {
         let request = JobRequest { job: job.0 };
-        let updates = self
-            .jobs
-            .clone()
-            .watch(request)
-            .await
-            .map_err(self.report())?
-            .into_inner();
-        Ok(JobUpdates {
-            updates,
-            address: self.address.clone(),
-        })
+        let updates = self.jobs.clone().watch(request).await.map_err(self.report())?.into_inner();
+        Ok(JobUpdates { updates, address: self.address.clone() })
     }
 
     /// Waits until the job has ended and returns it in its final state, whichever that is.
@@ -180,25 +119,12 @@ impl Client {
     /// Where the rows of a step are; waits while lost parts are recomputed.
     pub(crate) async fn result_parts(&self, job: JobId, step: u32) -> Result<ResultResponse, ErrorReport> {
         let request = ResultRequest { job: job.0, step };
-        Ok(self
-            .jobs
-            .clone()
-            .get_result(request)
-            .await
-            .map_err(self.report())?
-            .into_inner())
+        Ok(self.jobs.clone().get_result(request).await.map_err(self.report())?.into_inner())
     }
 
     pub(crate) async fn report_unreachable(&self, output: MapOutputId, worker: WorkerId) -> Result<(), ErrorReport> {
-        let request = UnreachableRequest {
-            output: Some(output.into()),
-            worker: worker.0,
-        };
-        self.jobs
-            .clone()
-            .report_unreachable(request)
-            .await
-            .map_err(self.report())?;
+        let request = UnreachableRequest { output: Some(output.into()), worker: worker.0 };
+        self.jobs.clone().report_unreachable(request).await.map_err(self.report())?;
         Ok(())
     }
 }
@@ -229,9 +155,6 @@ pub struct JobUpdates {
 impl JobUpdates {
     /// The next state, or `None` after the final one. Cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Job>, ErrorReport> {
-        self.updates
-            .message()
-            .await
-            .map_err(|status| errors::from_coordinator(&self.address, &status))
+        self.updates.message().await.map_err(|status| errors::from_coordinator(&self.address, &status))
     }
 }

@@ -34,13 +34,7 @@ pub struct EmbeddedOptions {
 impl EmbeddedOptions {
     pub fn new(workers: u32, slots: u32, memory_bytes: u64) -> Self {
         let (engine, limits) = (EngineOptions::default(), Limits::default());
-        EmbeddedOptions {
-            workers,
-            slots,
-            memory_bytes,
-            engine,
-            limits,
-        }
+        EmbeddedOptions { workers, slots, memory_bytes, engine, limits }
     }
 }
 
@@ -60,9 +54,7 @@ impl EmbeddedCluster {
     /// `Invalid` for an impossible shape, otherwise what the coordinator or a worker says.
     pub async fn start(options: EmbeddedOptions) -> Result<EmbeddedCluster, ErrorReport> {
         if options.workers == 0 || options.slots == 0 {
-            return Err(ErrorReport::invalid(
-                "a cluster needs at least one worker with one slot",
-            ));
+            return Err(ErrorReport::invalid("a cluster needs at least one worker with one slot"));
         }
         let coordinator = Coordinator::start(CoordinatorOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -79,12 +71,7 @@ impl EmbeddedCluster {
             workers.spawn(windrow_worker::run(worker, leave.clone().cancelled_owned()));
         }
         let client = Client::connect(&coordinator.url()).await?;
-        let mut cluster = EmbeddedCluster {
-            coordinator,
-            workers,
-            leave,
-            client,
-        };
+        let mut cluster = EmbeddedCluster { coordinator, workers, leave, client };
         cluster.wait_for_workers(options.workers as usize).await?;
         Ok(cluster)
     }
@@ -109,15 +96,16 @@ impl EmbeddedCluster {
         self.coordinator.url()
     }
 
-    /// Lets the workers leave and stops the coordinator.
+    /// Stops everything in order: attempts that run are finished, files are removed.
     pub async fn shutdown(mut self) {
+        // Workers that hold results would drain for as long as a result is kept; with the coordinator they just leave.
         self.leave.cancel();
+        drop(self.client);
+        self.coordinator.shutdown().await;
         let left = async { while self.workers.join_next().await.is_some() {} };
         if timeout(LEAVE_PATIENCE, left).await.is_err() {
             tracing::warn!("a worker did not leave in time");
         }
-        drop(self.client);
-        self.coordinator.shutdown().await;
     }
 }
 
@@ -138,10 +126,7 @@ pub async fn wait_for_workers(
             return Ok(workers);
         }
         if Instant::now() >= deadline {
-            let what = format!(
-                "{} of {wanted} workers have registered after {patience:?}",
-                workers.len()
-            );
+            let what = format!("{} of {wanted} workers have registered after {patience:?}", workers.len());
             return Err(ErrorReport::new(ErrorKind::Unavailable, what).with_hint("look at the workers' logs"));
         }
         sleep(LOOK_INTERVAL).await;

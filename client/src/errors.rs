@@ -22,29 +22,19 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// The coordinator cannot be reached at all.
 pub(crate) fn unreachable(address: &str, error: &dyn Error) -> ErrorReport {
-    ErrorReport::new(
-        ErrorKind::Unavailable,
-        format!("cannot reach the coordinator at {address}"),
-    )
-    .with_detail(innermost(error))
-    .with_hint("start one with `windrow up`, or name another with --coordinator or WINDROW_COORDINATOR")
+    ErrorReport::new(ErrorKind::Unavailable, format!("cannot reach the coordinator at {address}"))
+        .with_detail(innermost(error))
+        .with_hint("start one with `windrow up`, or name another with --coordinator or WINDROW_COORDINATOR")
 }
 
 /// The report in an answer of the coordinator; a broken connection becomes [`unreachable`].
 pub(crate) fn from_coordinator(address: &str, status: &Status) -> ErrorReport {
-    if is_broken_connection(status) {
-        unreachable(address, status)
-    } else {
-        report_from_status(status)
-    }
+    if is_broken_connection(status) { unreachable(address, status) } else { report_from_status(status) }
 }
 
 /// Tells a transport that broke from an answer that came over it.
 pub(crate) fn is_broken_connection(status: &Status) -> bool {
-    let transport = matches!(
-        status.code(),
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
-    );
+    let transport = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled);
     transport && status.details().is_empty() && status.source().is_some()
 }
 

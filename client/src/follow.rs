@@ -93,15 +93,12 @@ pub fn outcome_of(job: &Job) -> Outcome {
     match (JobState::from_name(&job.state), &job.error) {
         (Some(JobState::Succeeded), _) => Ok(()),
         (_, Some(report)) => Err(report.clone().into()),
-        (Some(JobState::Cancelled), None) => Err(ErrorReport::new(
-            ErrorKind::Cancelled,
-            format!("{} was cancelled", JobId(job.id)),
-        )
-        .with_detail(job.reason.clone())),
-        (_, None) => Err(
-            ErrorReport::internal(format!("{} ended as `{}`", JobId(job.id), job.state))
-                .with_detail(job.reason.clone()),
-        ),
+        (Some(JobState::Cancelled), None) => {
+            Err(ErrorReport::new(ErrorKind::Cancelled, format!("{} was cancelled", JobId(job.id)))
+                .with_detail(job.reason.clone()))
+        }
+        (_, None) => Err(ErrorReport::internal(format!("{} ended as `{}`", JobId(job.id), job.state))
+            .with_detail(job.reason.clone())),
     }
 }
 

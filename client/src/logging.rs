@@ -37,13 +37,9 @@ pub fn start(format: LogFormat, default: &str) -> Result<(), ErrorReport> {
     let filter = EnvFilter::try_new(&directives).map_err(|error| {
         ErrorReport::invalid(format!("{VARIABLE} is `{directives}`, which is no log filter"))
             .with_detail(error.to_string())
-            .with_hint(format!(
-                "write it like {VARIABLE}=info or {VARIABLE}=warn,windrow_worker=debug"
-            ))
+            .with_hint(format!("write it like {VARIABLE}=info or {VARIABLE}=warn,windrow_worker=debug"))
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -21,10 +21,7 @@ impl Params {
     pub fn new(defaults: BTreeMap<String, String>, given: &[(String, String)]) -> Params {
         let mut values = defaults;
         values.extend(given.iter().cloned());
-        Params {
-            values,
-            used: BTreeSet::new(),
-        }
+        Params { values, used: BTreeSet::new() }
     }
 
     /// `text` with every `${name}` replaced.
@@ -43,9 +40,8 @@ impl Params {
                 continue;
             }
             out.push_str(before);
-            let (name, after) = opened
-                .split_once('}')
-                .ok_or_else(|| unclosed(text, text.len() - opened.len(), place))?;
+            let (name, after) =
+                opened.split_once('}').ok_or_else(|| unclosed(text, text.len() - opened.len(), place))?;
             out.push_str(self.value(name, place)?);
             rest = after;
         }
@@ -81,10 +77,7 @@ impl Params {
         Err(match nearest(name, self.used.iter().map(String::as_str)) {
             Some(near) => report.with_hint(format!("did you mean --param {near}=…?")),
             None if self.used.is_empty() => report.with_hint("the job has no `${…}` at all; leave out --param"),
-            None => report.with_hint(format!(
-                "it uses: {}",
-                self.used.iter().cloned().collect::<Vec<_>>().join(", ")
-            )),
+            None => report.with_hint(format!("it uses: {}", self.used.iter().cloned().collect::<Vec<_>>().join(", "))),
         })
     }
 }
@@ -109,28 +102,19 @@ mod tests {
     use super::*;
 
     fn params(given: &[(&str, &str)]) -> Params {
-        let given: Vec<_> = given
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
+        let given: Vec<_> = given.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         Params::new(BTreeMap::from([("delay".to_owned(), "30".to_owned())]), &given)
     }
 
     #[test]
     fn a_given_value_wins_over_the_default() {
         assert_eq!(params(&[]).substitute("x > ${delay}", "the SQL"), Ok("x > 30".into()));
-        assert_eq!(
-            params(&[("delay", "5")]).substitute("${delay}${delay}", "the SQL"),
-            Ok("55".into())
-        );
+        assert_eq!(params(&[("delay", "5")]).substitute("${delay}${delay}", "the SQL"), Ok("55".into()));
     }
 
     #[test]
     fn a_doubled_dollar_stands_for_itself() {
-        assert_eq!(
-            params(&[]).substitute("'$${delay} costs $5' $$", "the SQL"),
-            Ok("'${delay} costs $5' $$".into())
-        );
+        assert_eq!(params(&[]).substitute("'$${delay} costs $5' $$", "the SQL"), Ok("'${delay} costs $5' $$".into()));
     }
 
     #[test]
@@ -142,9 +126,7 @@ mod tests {
 
     #[test]
     fn an_unclosed_parameter_is_located() {
-        let report = params(&[])
-            .substitute("SELECT\n ${delay", "the SQL")
-            .expect_err("unclosed");
+        let report = params(&[]).substitute("SELECT\n ${delay", "the SQL").expect_err("unclosed");
         assert_eq!(report.detail, "line 2");
     }
 
@@ -153,9 +135,6 @@ mod tests {
         let given = [("dely".to_owned(), "1".to_owned())];
         let mut params = Params::new(BTreeMap::from([("delay".to_owned(), "30".to_owned())]), &given);
         params.substitute("${delay}", "the SQL").expect("known");
-        assert_eq!(
-            params.check_given(&given).expect_err("unused").hint,
-            "did you mean --param delay=…?"
-        );
+        assert_eq!(params.check_given(&given).expect_err("unused").hint, "did you mean --param delay=…?");
     }
 }

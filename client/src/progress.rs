@@ -23,11 +23,7 @@ impl Progress {
         let style = ProgressStyle::with_template("{prefix:>9} {bar:24} {pos:>4}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸ ");
-        Progress {
-            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
-            stages: BTreeMap::new(),
-            style,
-        }
+        Progress { bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), stages: BTreeMap::new(), style }
     }
 
     pub fn show(&mut self, job: &Job) {
@@ -62,10 +58,7 @@ impl Progress {
 
 /// All stages if they fit, else the last ones done and those after them.
 fn visible<'a>(stages: &[&'a Stage]) -> Vec<&'a Stage> {
-    let done = stages
-        .iter()
-        .take_while(|stage| stage.state == StageState::Done.name())
-        .count();
+    let done = stages.iter().take_while(|stage| stage.state == StageState::Done.name()).count();
     let first = done.saturating_sub(1).min(stages.len().saturating_sub(BARS_MAX));
     stages.iter().skip(first).take(BARS_MAX).copied().collect()
 }

@@ -27,11 +27,7 @@ impl Summary {
     /// `rows_printed` are the result rows that the client has read.
     pub fn new(job: &Job, rows_printed: u64) -> Summary {
         let attempts = || job.stages.iter().flat_map(|stage| &stage.attempts);
-        let started = if job.started_us == 0 {
-            job.submitted_us
-        } else {
-            job.started_us
-        };
+        let started = if job.started_us == 0 { job.submitted_us } else { job.started_us };
         let failed = [AttemptState::Failed.name(), AttemptState::Lost.name()];
         Summary {
             job: job.id,
@@ -42,28 +38,16 @@ impl Summary {
             seconds: job.ended_us.saturating_sub(started) as f64 / 1e6,
             stages: job.stages.len(),
             attempts: attempts().count(),
-            unsuccessful: attempts()
-                .filter(|attempt| failed.contains(&attempt.state.as_str()))
-                .count(),
+            unsuccessful: attempts().filter(|attempt| failed.contains(&attempt.state.as_str())).count(),
             reruns: job.stages.iter().map(|stage: &Stage| stage.reruns).sum(),
             spill_bytes: job.stages.iter().map(|stage| stage.spill_bytes).sum(),
-            rss_peaks: job
-                .workers
-                .iter()
-                .map(|worker| (worker.worker, worker.rss_peak_bytes))
-                .collect(),
+            rss_peaks: job.workers.iter().map(|worker| (worker.worker, worker.rss_peak_bytes)).collect(),
         }
     }
 
     /// For people. Workers inside one process share its memory, which is then named once.
     pub fn line(&self, one_process: bool) -> String {
-        let mut text = format!(
-            "{} {}: {} rows in {:.2} s",
-            JobId(self.job),
-            self.state,
-            self.rows,
-            self.seconds
-        );
+        let mut text = format!("{} {}: {} rows in {:.2} s", JobId(self.job), self.state, self.rows, self.seconds);
         text.push_str(&format!(
             ", {} written, {} attempts in {} stages",
             format_bytes(self.bytes),
@@ -71,10 +55,7 @@ impl Summary {
             self.stages
         ));
         if self.unsuccessful > 0 || self.reruns > 0 {
-            text.push_str(&format!(
-                " ({} unsuccessful, {} re-runs)",
-                self.unsuccessful, self.reruns
-            ));
+            text.push_str(&format!(" ({} unsuccessful, {} re-runs)", self.unsuccessful, self.reruns));
         }
         if self.spill_bytes > 0 {
             text.push_str(&format!(", {} spilled", format_bytes(self.spill_bytes)));
@@ -86,9 +67,7 @@ impl Summary {
             }
             return text;
         }
-        let peaks: Vec<String> = peaks
-            .map(|(id, bytes)| format!("worker-{id} {}", format_bytes(*bytes)))
-            .collect();
+        let peaks: Vec<String> = peaks.map(|(id, bytes)| format!("worker-{id} {}", format_bytes(*bytes))).collect();
         if !peaks.is_empty() {
             text.push_str(&format!(", peak memory {}", peaks.join(", ")));
         }
@@ -118,27 +97,15 @@ mod tests {
     use windrow_proto::{Attempt, WorkerUse};
 
     fn job() -> Job {
-        let attempt = |state: &str| Attempt {
-            state: state.into(),
-            ..Attempt::default()
-        };
+        let attempt = |state: &str| Attempt { state: state.into(), ..Attempt::default() };
         let attempts = vec![attempt("succeeded"), attempt("lost"), attempt("succeeded")];
-        let peak = |worker, rss_peak_bytes| WorkerUse {
-            worker,
-            rss_peak_bytes,
-            ..WorkerUse::default()
-        };
+        let peak = |worker, rss_peak_bytes| WorkerUse { worker, rss_peak_bytes, ..WorkerUse::default() };
         Job {
             id: 7,
             state: "succeeded".into(),
             started_us: 1_000_000,
             ended_us: 3_500_000,
-            stages: vec![Stage {
-                attempts,
-                bytes: 2048,
-                reruns: 1,
-                ..Stage::default()
-            }],
+            stages: vec![Stage { attempts, bytes: 2048, reruns: 1, ..Stage::default() }],
             workers: vec![peak(1, 100 << 20), peak(2, 120 << 20)],
             ..Job::default()
         }

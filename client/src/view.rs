@@ -11,11 +11,8 @@ use crate::outcome::error_object;
 /// The whole job.
 pub fn job_object(job: &Job) -> Value {
     let mut object = job_line_object(job);
-    let files: Vec<Value> = job
-        .files
-        .iter()
-        .map(|file| json!({ "path": file.path, "rows": file.rows, "bytes": file.bytes }))
-        .collect();
+    let files: Vec<Value> =
+        job.files.iter().map(|file| json!({ "path": file.path, "rows": file.rows, "bytes": file.bytes })).collect();
     let workers: Vec<Value> = job
         .workers
         .iter()
@@ -93,18 +90,12 @@ pub fn worker_name(id: u64) -> String {
 }
 
 pub fn attempt_name(attempt: &Attempt) -> String {
-    attempt
-        .id
-        .map_or_else(String::new, |id| AttemptId::from(id).to_string())
+    attempt.id.map_or_else(String::new, |id| AttemptId::from(id).to_string())
 }
 
 /// `-` for zero, which on the wire also means unknown.
 pub fn size(bytes: u64) -> String {
-    if bytes == 0 {
-        "-".to_owned()
-    } else {
-        format_bytes(bytes)
-    }
+    if bytes == 0 { "-".to_owned() } else { format_bytes(bytes) }
 }
 
 /// From one point in time to another, or to now if the other has not come.

@@ -68,104 +68,142 @@ fn exit_codes_are_documented() {
 
 #[test]
 fn help_for_a_job() {
-    help(&["job", "--help"], expect![[r#"
-        Show a job: state, error, stages, attempts and workers
+    help(
+        &["job", "--help"],
+        expect![[r#"
+            Show a job: state, error, stages, attempts and workers
 
-        Usage: windrow job [OPTIONS] <ID>
+            Usage: windrow job [OPTIONS] <ID>
 
-        Arguments:
-          <ID>
+            Arguments:
+              <ID>
+                      For example job-7, or 7
+
+            Options:
+                  --output <OUTPUT>
+                      [default: table]
+                      [possible values: table, json]
+
+                  --coordinator <URL>
+                      URL of the coordinator
           
+                      [env: WINDROW_COORDINATOR=]
+                      [default: http://127.0.0.1:7070]
 
-        Options:
-              --output <OUTPUT>
-                  [default: table]
-                  [possible values: table, json]
+                  --log-format <FORMAT>
+                      How log lines on standard error look. WINDROW_LOG chooses which there are, for example
+                      `windrow_worker=debug`
 
-              --coordinator <URL>
-                  URL of the coordinator
+                      Possible values:
+                      - text
+                      - json: One object a line
           
-                  [env: WINDROW_COORDINATOR=]
-                  [default: http://127.0.0.1:7070]
+                      [default: text]
 
-              --log-format <FORMAT>
-                  How log lines on standard error look. WINDROW_LOG chooses which there are, for example
-                  `windrow_worker=debug`
+              -h, --help
+                      Print help (see a summary with '-h')
 
-                  Possible values:
-                  - text
-                  - json: One object a line
-          
-                  [default: text]
-
-          -h, --help
-                  Print help (see a summary with '-h')
-
-        Example:
-          windrow job job-7
-    "#]]);
+            Example:
+              windrow job job-7
+        "#]],
+    );
 }
 
 #[test]
 fn a_missing_job_file() {
-    refused(&[], &["submit", "missing.sql"], 4, expect![[r#"
+    refused(
+        &[],
+        &["submit", "missing.sql"],
+        4,
+        expect![[r#"
         error: cannot read the job file `missing.sql`
           detail: No such file or directory (os error 2)
           hint: paths are relative to the current folder
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_unknown_key_in_the_job_file() {
     let job = "name: x\nsql: SELECT 1\noutptu:\n  location: ./out/\n";
-    refused(&[("job.yaml", job)], &["submit", "job.yaml"], 3, expect![[r#"
+    refused(
+        &[("job.yaml", job)],
+        &["submit", "job.yaml"],
+        3,
+        expect![[r#"
         error: unknown key `outptu` in `job.yaml`
           detail: line 3, column 1
           hint: did you mean `output`?
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_parameter_without_a_value() {
-    refused(&[("job.sql", "SELECT ${n}")], &["submit", "job.sql"], 3, expect![[r#"
+    refused(
+        &[("job.sql", "SELECT ${n}")],
+        &["submit", "job.sql"],
+        3,
+        expect![[r#"
         error: the parameter `${n}` in `job.sql` has no value
           hint: give it a value with --param n=…, or write `$${n}` for the text itself
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_parameter_that_nothing_uses() {
-    refused(&[("job.sql", "SELECT ${n}")], &["submit", "job.sql", "--param", "n=1", "--param", "m=2"], 3, expect![[r#"
+    refused(
+        &[("job.sql", "SELECT ${n}")],
+        &["submit", "job.sql", "--param", "n=1", "--param", "m=2"],
+        3,
+        expect![[r#"
         error: the job does not use the parameter `m`
           hint: it uses: n
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_table_without_a_format() {
     let job = "sql: SELECT 1\ntables: { t: ./t/ }\n";
-    refused(&[("job.yaml", job)], &["submit", "job.yaml"], 3, expect![[r#"
+    refused(
+        &[("job.yaml", job)],
+        &["submit", "job.yaml"],
+        3,
+        expect![[r#"
         error: the table `t` has no format
           detail: the location `./t/` does not say it by its extension
           hint: add `format: parquet`, `format: csv` or `format: json`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn no_coordinator_at_the_address() {
     // Port 1 is reserved and nobody listens there.
-    refused(&[], &["jobs", "--coordinator", "http://127.0.0.1:1"], 8, expect![[r#"
+    refused(
+        &[],
+        &["jobs", "--coordinator", "http://127.0.0.1:1"],
+        8,
+        expect![[r#"
         error: cannot reach the coordinator at http://127.0.0.1:1
           detail: Connection refused (os error 111)
           hint: start one with `windrow up`, or name another with --coordinator or WINDROW_COORDINATOR
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_error_is_json_where_rows_would_be() {
-    refused(&[], &["workers", "--output", "json", "--coordinator", "here"], 3, expect![[r#"
+    refused(
+        &[],
+        &["workers", "--output", "json", "--coordinator", "here"],
+        3,
+        expect![[r#"
         {"error":{"detail":"","hint":"write it like http://127.0.0.1:7070","kind":"invalid","what":"`here` is not the address of a coordinator"}}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub(crate) struct Dossier {
     pub(crate) stage_operators: BTreeMap<u32, Vec<wire::OperatorMetrics>>,
     /// The planner's session; absent while it plans, before the first step and after the last.
     pub(crate) session: Option<JobSession>,
-    /// Marked at every change that a watcher may want to see.
-    pub(crate) changed: watch::Sender<()>,
+    /// Marked at every change that a watcher may want to see; true once the job has ended.
+    pub(crate) changed: watch::Sender<bool>,
 }
 
 /// What one worker process did for the job.
@@ -51,7 +51,7 @@ impl Dossier {
             operators: BTreeMap::new(),
             stage_operators: BTreeMap::new(),
             session: None,
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(false),
         }
     }
 

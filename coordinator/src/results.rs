@@ -25,7 +25,7 @@ enum Found {
         parts: Vec<wire::ResultPart>,
     },
     /// Not yet: look again when the job changes.
-    Wait(watch::Receiver<()>),
+    Wait(watch::Receiver<bool>),
 }
 
 /// Answers when the rows are there or will never be. Every wait ends with the job: it has a timeout, and lost rows

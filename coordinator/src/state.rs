@@ -97,7 +97,7 @@ impl State {
                 if let Some(dossier) = self.dossiers.get_mut(&running.task.stage.job) {
                     let usage = dossier.used(worker, &attached.registration.host);
                     usage.rss_peak_bytes = usage.rss_peak_bytes.max(peak);
-                    dossier.changed.send_replace(());
+                    dossier.changed.send_modify(|_| {});
                 }
             }
         }
@@ -132,7 +132,7 @@ impl State {
 
     fn wake_watchers(&self, job: JobId) {
         if let Some(dossier) = self.dossiers.get(&job) {
-            dossier.changed.send_replace(());
+            dossier.changed.send_modify(|_| {});
         }
     }
 
@@ -142,7 +142,7 @@ impl State {
         if let Some(view) = self.scheduler.job(job) {
             snapshot::seal(dossier, view);
         }
-        dossier.changed.send_replace(());
+        dossier.changed.send_replace(true);
         if state == JobState::Succeeded {
             return Vec::new();
         }

@@ -19,7 +19,7 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
 struct Watcher {
     driver: ToDriver,
     job: JobId,
-    changed: watch::Receiver<()>,
+    changed: watch::Receiver<bool>,
     /// When the last snapshot was taken; `None` before the first.
     last: Option<Instant>,
     done: bool,
@@ -41,7 +41,7 @@ pub(crate) async fn watch_job(
     }))
 }
 
-fn subscribe(state: &State, job: JobId) -> Result<watch::Receiver<()>, ErrorReport> {
+fn subscribe(state: &State, job: JobId) -> Result<watch::Receiver<bool>, ErrorReport> {
     state.dossiers.get(&job).map(|dossier| dossier.changed.subscribe()).ok_or_else(|| no_such_job(job))
 }
 
@@ -50,7 +50,8 @@ impl Watcher {
         if let Some(last) = self.last {
             // An error means that the job was forgotten; the snapshot below says so.
             let _ = self.changed.changed().await;
-            tokio::time::sleep_until(last + SNAPSHOT_INTERVAL).await;
+            // The end is told at once: somebody waits for it.
+            let _ = tokio::time::timeout_at(last + SNAPSHOT_INTERVAL, self.changed.wait_for(|ended| *ended)).await;
         }
         // Changes up to here are in the snapshot; later ones wake this watcher again.
         self.changed.mark_unchanged();

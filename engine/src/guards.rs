@@ -10,8 +10,8 @@ use windrow_model::{ErrorKind, ErrorReport, format_bytes};
 /// Larger scripts carry data, which belongs into a file.
 pub const SCRIPT_BYTES_MAX: usize = 16 << 20;
 
-/// Operators between two commas, keywords or parentheses, with those around them. A worker evaluates an expression
-/// with some 700 bytes of stack per operator, on threads of 2 MiB.
+/// Operators between two commas, keywords or parentheses, with those around them. Workers evaluate expressions on
+/// threads of ordinary size: a test runs the longest chain on half of a thread's default stack.
 pub const OPERATORS_MAX: u32 = 1_000;
 
 /// Joins and set operations of one statement.
@@ -23,8 +23,11 @@ pub fn check_size(script: &str) -> Result<(), ErrorReport> {
         return Ok(());
     }
     let (size, limit) = (format_bytes(script.len() as u64), format_bytes(SCRIPT_BYTES_MAX as u64));
-    Err(ErrorReport::new(ErrorKind::Invalid, format!("the script has {size}, more than the {limit} that a job may have"))
-        .with_hint("put data into a file and read it as a table"))
+    Err(ErrorReport::new(
+        ErrorKind::Invalid,
+        format!("the script has {size}, more than the {limit} that a job may have"),
+    )
+    .with_hint("put data into a file and read it as a table"))
 }
 
 /// Refuses a statement whose tree would be too deep to walk.
@@ -95,8 +98,23 @@ fn ends_chain(keyword: Keyword) -> bool {
     use Keyword::*;
     matches!(
         keyword,
-        SELECT | FROM | WHERE | GROUP | ORDER | HAVING | QUALIFY | ON | WHEN | THEN | ELSE | UNION | EXCEPT | INTERSECT
-            | LIMIT | VALUES | AS
+        SELECT
+            | FROM
+            | WHERE
+            | GROUP
+            | ORDER
+            | HAVING
+            | QUALIFY
+            | ON
+            | WHEN
+            | THEN
+            | ELSE
+            | UNION
+            | EXCEPT
+            | INTERSECT
+            | LIMIT
+            | VALUES
+            | AS
     )
 }
 

@@ -63,8 +63,7 @@ pub fn fit_to_memory(mut config: SessionConfig, memory_bytes: u64) -> SessionCon
 
 /// All functions and planner rules of DataFusion, with Windrow's checked ones in place of those that wrap on overflow.
 pub fn base_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let builder =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
     functions::install(builder).build()
 }
 

@@ -14,16 +14,31 @@ pub enum Failure {
     /// An operator asked for more memory than the worker's pool has. The report names the operator and its peak.
     OutOfMemory(ErrorReport),
     /// A map output could not be read. Blames its producer, never the reader.
-    FetchFailed { output: MapOutputId, peer: WorkerId, detail: String },
+    FetchFailed {
+        output: MapOutputId,
+        peer: WorkerId,
+        detail: String,
+    },
     /// The worker's lease ended or its stream broke for good.
-    WorkerLost { worker: WorkerId },
+    WorkerLost {
+        worker: WorkerId,
+    },
     /// The node was taken back by its market.
-    Preempted { worker: WorkerId },
-    TimedOut { after_ms: u64 },
+    Preempted {
+        worker: WorkerId,
+    },
+    TimedOut {
+        after_ms: u64,
+    },
     /// The shuffle or spill directory has no room.
-    DiskFull { path: String },
+    DiskFull {
+        path: String,
+    },
     /// Stored bytes do not match their checksum. Blames the output they belong to.
-    Corrupt { output: MapOutputId, peer: WorkerId },
+    Corrupt {
+        output: MapOutputId,
+        peer: WorkerId,
+    },
     /// An operator panicked.
     Panicked(ErrorReport),
     /// An outside service (object store) did not answer; nothing is known to be wrong with the task.

@@ -25,10 +25,7 @@ pub struct InvalidMessage {
 impl InvalidMessage {
     /// `field` names message and field, `problem` says what is wrong with the value.
     pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        InvalidMessage {
-            field,
-            problem: problem.into(),
-        }
+        InvalidMessage { field, problem: problem.into() }
     }
 }
 

@@ -112,7 +112,7 @@ async fn plain_datafusion_gives_the_expected_answers() {
     let mut failures = Vec::new();
     for file in slt_files() {
         let mut runner = Runner::new(|| async { Ok(Oracle { context: windrow_engine::oracle::oracle_context(2) }) });
-        runner.with_column_validator(|_, _, _| true);
+        runner.with_column_validator(|_, _| true);
         collect_failures(&file, &mut runner, &mut failures).await;
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
@@ -133,7 +133,7 @@ async fn same_answers_on(workers: u32, slots: u32) {
     let mut failures = Vec::new();
     for file in slt_files() {
         let mut runner = Runner::new(|| async { Ok(Windrow { cluster: &cluster, definitions: Vec::new() }) });
-        runner.with_column_validator(|_, _, _| true);
+        runner.with_column_validator(|_, _| true);
         collect_failures(&file, &mut runner, &mut failures).await;
     }
     cluster.stop().await;

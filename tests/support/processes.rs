@@ -24,6 +24,7 @@ impl Up {
         let mut child = Command::new(windrow())
             .args(["up", "--listen", "127.0.0.1:0", "--output", "json"])
             .args(flags)
+            .env("WINDROW_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -37,7 +38,7 @@ impl Up {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let workers = ready["workers"].as_array().expect("workers").iter();
         let workers = workers.map(|worker| worker["pid"].as_u64().expect("pid") as u32).collect();
-        Up { child, address: ready["address"].as_str().expect("address").to_owned(), workers }
+        Up { child, address: ready["coordinator"].as_str().expect("the coordinator's URL").to_owned(), workers }
     }
 
     pub fn address(&self) -> &str {

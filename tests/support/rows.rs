@@ -25,7 +25,10 @@ fn column_cells(column: &dyn Array) -> Vec<String> {
         return floats.iter().map(|value| value.map_or_else(|| "NULL".to_owned(), float_cell)).collect();
     }
     if let Some(floats) = column.as_any().downcast_ref::<Float32Array>() {
-        return floats.iter().map(|value| value.map_or_else(|| "NULL".to_owned(), |v| float_cell(f64::from(v)))).collect();
+        return floats
+            .iter()
+            .map(|value| value.map_or_else(|| "NULL".to_owned(), |v| float_cell(f64::from(v))))
+            .collect();
     }
     let options = FormatOptions::default().with_null("NULL");
     let formatter = ArrayFormatter::try_new(column, &options).expect("every Arrow type can be printed");

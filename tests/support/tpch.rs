@@ -28,7 +28,9 @@ pub fn generated(scale: &str) -> PathBuf {
 pub fn definitions(data: &Path) -> String {
     TABLES
         .iter()
-        .map(|table| format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{}/{table}/';\n", data.display()))
+        .map(|table| {
+            format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{}/{table}/';\n", data.display())
+        })
         .collect()
 }
 

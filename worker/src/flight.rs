@@ -3,6 +3,7 @@
 //! `DoGet` with a [`ShuffleTicket`] is all there is; every other call is refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
@@ -33,6 +34,8 @@ const PARTS_MAX: usize = 1 << 20;
 /// Readers of one peer at once, on its one connection. HTTP/2's default of 200 would let idle readers block the one
 /// that others wait for.
 const STREAMS_MAX: u32 = 1 << 20;
+/// A silent reader is asked this often whether it is still there, and has as long to answer.
+const READER_KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// HTTP/2 frame size, in bytes: the default of 16 KiB costs a header per 16 KiB.
 pub const FRAME_BYTES: u32 = 256 << 10;
@@ -54,6 +57,9 @@ pub async fn serve(
     tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .max_frame_size(FRAME_BYTES)
+        // A reader whose host has vanished must not pin the output that it was reading.
+        .http2_keepalive_interval(Some(READER_KEEPALIVE))
+        .http2_keepalive_timeout(Some(READER_KEEPALIVE))
         .add_service(InterceptedService::new(service, authorise))
         .serve_with_incoming_shutdown(incoming, shutdown)
         .await

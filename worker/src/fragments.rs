@@ -14,6 +14,8 @@ pub struct Fragments {
     whole: BTreeMap<FragmentHash, Whole>,
     /// Blobs whose last piece has not arrived.
     partial: BTreeMap<FragmentHash, BytesMut>,
+    /// Blobs that grew too large; the rest of their pieces is dropped, so that no tail is taken for the whole.
+    refused: BTreeSet<FragmentHash>,
 }
 
 #[derive(Debug, Default)]
@@ -25,9 +27,18 @@ struct Whole {
 impl Fragments {
     /// Takes the next piece of a blob.
     pub fn accept(&mut self, hash: FragmentHash, job: JobId, piece: &[u8], last: bool) -> Result<(), ErrorReport> {
+        if self.refused.contains(&hash) {
+            if last {
+                self.refused.remove(&hash);
+            }
+            return Ok(());
+        }
         let partial = self.partial.entry(hash).or_default();
         if partial.len() + piece.len() > BLOB_BYTES_MAX {
             self.partial.remove(&hash);
+            if !last {
+                self.refused.insert(hash);
+            }
             return Err(ErrorReport::internal(format!("fragment {hash} is larger than {BLOB_BYTES_MAX} bytes")));
         }
         partial.extend_from_slice(piece);

@@ -27,10 +27,7 @@ pub async fn run(args: CoordinatorArgs) -> Outcome {
     }
     let coordinator = Coordinator::start(options).await?;
     if args.child.announce {
-        printed(print_text(
-            &json!({ "coordinator": coordinator.url() }).to_string(),
-            RowFormat::Table,
-        ))?;
+        printed(print_text(&json!({ "coordinator": coordinator.url() }).to_string(), RowFormat::Table))?;
     }
     let outcome = tokio::select! {
         () = stop => Ok(()),

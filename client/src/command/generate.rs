@@ -40,12 +40,7 @@ pub async fn generate(generator: Generator, target: &Path) -> Outcome {
     let generated = watch(work, &progress, &bar, stop).await;
     bar.finish_and_clear();
     let Generated { rows, files, bytes } = generated?;
-    eprintln!(
-        "generated `{}`: {} rows in {files} files, {}",
-        target.display(),
-        HumanCount(rows),
-        format_bytes(bytes)
-    );
+    eprintln!("generated `{}`: {} rows in {files} files, {}", target.display(), HumanCount(rows), format_bytes(bytes));
     Ok(())
 }
 

@@ -14,23 +14,10 @@ use crate::view::{job_line_object, size, span, worker_name, worker_object};
 
 pub async fn list(args: JobsArgs) -> Outcome {
     let client = Client::connect(&args.cluster.coordinator).await?;
-    let mut listing = Listing::new(&[
-        "job",
-        "name",
-        "state",
-        "priority",
-        "submitted by",
-        "waited",
-        "ran",
-        "error",
-    ]);
+    let mut listing = Listing::new(&["job", "name", "state", "priority", "submitted by", "waited", "ran", "error"]);
     for job in client.jobs(args.all).await? {
         let spec = job.spec.clone().unwrap_or_default();
-        let started = if job.started_us == 0 {
-            job.ended_us
-        } else {
-            job.started_us
-        };
+        let started = if job.started_us == 0 { job.ended_us } else { job.started_us };
         let cells = vec![
             JobId(job.id).to_string(),
             spec.name,
@@ -48,9 +35,8 @@ pub async fn list(args: JobsArgs) -> Outcome {
 
 pub async fn workers(args: WorkersArgs) -> Outcome {
     let client = Client::connect(&args.cluster.coordinator).await?;
-    let mut listing = Listing::new(&[
-        "worker", "state", "host", "pid", "slots", "free", "memory", "rss", "rss peak", "address",
-    ]);
+    let mut listing =
+        Listing::new(&["worker", "state", "host", "pid", "slots", "free", "memory", "rss", "rss peak", "address"]);
     for worker in client.workers().await? {
         let cells = vec![
             worker_name(worker.id),
@@ -84,10 +70,8 @@ pub async fn result(args: ResultArgs) -> Outcome {
     let client = Client::connect(&args.cluster.coordinator).await?;
     let job = client.job(args.id).await?;
     if !JobState::from_name(&job.state).is_some_and(JobState::is_final) {
-        return Err(
-            ErrorReport::new(ErrorKind::Unavailable, format!("{} is still {}", args.id, job.state))
-                .with_hint(format!("`windrow job {}` shows how far it is", args.id)),
-        );
+        return Err(ErrorReport::new(ErrorKind::Unavailable, format!("{} is still {}", args.id, job.state))
+            .with_hint(format!("`windrow job {}` shows how far it is", args.id)));
     }
     outcome_of(&job)?;
     let format = args.output.into();
@@ -100,10 +84,7 @@ pub async fn result(args: ResultArgs) -> Outcome {
 }
 
 fn no_rows(job: &windrow_proto::Job) -> ErrorReport {
-    let report = ErrorReport::new(
-        ErrorKind::NotFound,
-        format!("{} has no rows for its client", JobId(job.id)),
-    );
+    let report = ErrorReport::new(ErrorKind::NotFound, format!("{} has no rows for its client", JobId(job.id)));
     match job.files.len() {
         0 => report.with_hint("end the job with a SELECT to get rows"),
         files => report

@@ -58,10 +58,7 @@ pub async fn set_up(job: &Job) -> Outcome {
         None => Ok(()),
         Some(step) => Err(ErrorReport::new(
             windrow_model::ErrorKind::Unsupported,
-            format!(
-                "the job's setup would generate `{}`, which this build cannot",
-                step.into.display()
-            ),
+            format!("the job's setup would generate `{}`, which this build cannot", step.into.display()),
         )
         .with_hint("use a build with the feature `embedded`")),
     }

@@ -60,18 +60,13 @@ fn head(job: &Job) -> String {
 }
 
 fn indent(table: &str) -> String {
-    table
-        .lines()
-        .map(|line| format!("  {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// `None` leaves the section out.
 fn stages(job: &Job) -> Option<Listing> {
-    let mut listing = Listing::new(&[
-        "stage", "state", "tasks", "rows", "bytes", "spilled", "re-runs", "reads", "what",
-    ]);
+    let mut listing =
+        Listing::new(&["stage", "state", "tasks", "rows", "bytes", "spilled", "re-runs", "reads", "what"]);
     for stage in &job.stages {
         let inputs: Vec<String> = stage.inputs.iter().map(u32::to_string).collect();
         listing.push_row(vec![
@@ -90,9 +85,7 @@ fn stages(job: &Job) -> Option<Listing> {
 }
 
 fn attempts(job: &Job) -> Option<Listing> {
-    let columns = [
-        "task", "attempt", "worker", "state", "took", "rows", "bytes", "memory", "why",
-    ];
+    let columns = ["task", "attempt", "worker", "state", "took", "rows", "bytes", "memory", "why"];
     let mut listing = Listing::new(&columns);
     for stage in &job.stages {
         for attempt in &stage.attempts {
@@ -109,10 +102,7 @@ fn attempts(job: &Job) -> Option<Listing> {
             ]);
         }
     }
-    job.stages
-        .iter()
-        .any(|stage| !stage.attempts.is_empty())
-        .then_some(listing)
+    job.stages.iter().any(|stage| !stage.attempts.is_empty()).then_some(listing)
 }
 
 /// Why the attempt failed, or that it did work a second time.
@@ -120,10 +110,7 @@ fn why(stage: &Stage, attempt: &Attempt) -> String {
     if let Some((name, report)) = failure(attempt) {
         return format!("{name}: {}", report.what);
     }
-    let earlier = stage
-        .attempts
-        .iter()
-        .filter(|other| other.task == attempt.task && started_before(other, attempt));
+    let earlier = stage.attempts.iter().filter(|other| other.task == attempt.task && started_before(other, attempt));
     match earlier.count() {
         0 => String::new(),
         earlier => format!("re-run (try {})", earlier + 1),
@@ -166,26 +153,13 @@ mod tests {
 
     fn attempt(n: u64, worker: u64, state: &str) -> Attempt {
         let id = Some(AttemptId { epoch: 1, n });
-        Attempt {
-            id,
-            worker,
-            state: state.into(),
-            started_us: 1,
-            ended_us: 500_001,
-            rows: 10,
-            ..Attempt::default()
-        }
+        Attempt { id, worker, state: state.into(), started_us: 1, ended_us: 500_001, rows: 10, ..Attempt::default() }
     }
 
     #[test]
     fn a_rerun_names_its_worker_and_its_reason() {
-        let lost = Failure::WorkerLost {
-            worker: windrow_model::WorkerId(1),
-        };
-        let first = Attempt {
-            failure: Some(lost.into()),
-            ..attempt(1, 1, "lost")
-        };
+        let lost = Failure::WorkerLost { worker: windrow_model::WorkerId(1) };
+        let first = Attempt { failure: Some(lost.into()), ..attempt(1, 1, "lost") };
         let attempts = vec![first, attempt(2, 2, "succeeded")];
         let stage = Stage {
             state: "done".into(),
@@ -195,19 +169,9 @@ mod tests {
             attempts,
             ..Stage::default()
         };
-        let spec = JobSpec {
-            name: "q9".into(),
-            submitted_by: "ada".into(),
-            queue: "default".into(),
-            ..JobSpec::default()
-        };
-        let job = Job {
-            id: 3,
-            spec: Some(spec),
-            state: "succeeded".into(),
-            stages: vec![stage],
-            ..Job::default()
-        };
+        let spec =
+            JobSpec { name: "q9".into(), submitted_by: "ada".into(), queue: "default".into(), ..JobSpec::default() };
+        let job = Job { id: 3, spec: Some(spec), state: "succeeded".into(), stages: vec![stage], ..Job::default() };
         expect![[r#"
             job-3 q9 succeeded
               submitted by ada, queue default, priority 0, ran -

@@ -39,8 +39,5 @@ pub fn end_with_parent(parent: Option<i32>) -> Outcome {
     if now == Some(parent) {
         return Ok(());
     }
-    Err(ErrorReport::new(
-        windrow_model::ErrorKind::Cancelled,
-        "the parent process has ended",
-    ))
+    Err(ErrorReport::new(windrow_model::ErrorKind::Cancelled, "the parent process has ended"))
 }

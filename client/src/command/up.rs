@@ -37,15 +37,9 @@ pub async fn run(args: UpArgs, log_format: LogFormat) -> Outcome {
                 .with_hint("name a folder with --data-dir")
         })?),
     };
-    let data_dir = args
-        .data_dir
-        .as_deref()
-        .or_else(|| temporary.as_ref().map(|dir| dir.path()));
+    let data_dir = args.data_dir.as_deref().or_else(|| temporary.as_ref().map(|dir| dir.path()));
     let data_dir = data_dir.unwrap_or_else(|| Path::new(".")).to_owned();
-    let mut children = Children {
-        coordinator: None,
-        workers: Vec::new(),
-    };
+    let mut children = Children { coordinator: None, workers: Vec::new() };
     let family = Family { args: &args, log_format, data_dir: &data_dir };
     let outcome = tokio::select! {
         outcome = serve(&family, &mut children) => outcome,
@@ -124,15 +118,13 @@ struct Children {
 }
 
 impl Children {
-    /// Workers leave first, so that the coordinator sees an orderly end.
-    async fn stop(mut self) {
-        self.workers.iter().for_each(|(_, worker)| terminate(worker));
-        for (_, worker) in &mut self.workers {
-            wait_or_kill(worker).await;
-        }
-        if let Some(coordinator) = &mut self.coordinator {
-            terminate(coordinator);
-            wait_or_kill(coordinator).await;
+    /// All at once: a worker that holds results would drain for as long as the coordinator keeps them.
+    async fn stop(self) {
+        let workers = self.workers.into_iter().map(|(_, worker)| worker);
+        let mut children: Vec<Child> = workers.chain(self.coordinator).collect();
+        children.iter().for_each(terminate);
+        for child in &mut children {
+            wait_or_kill(child).await;
         }
     }
 }
@@ -150,10 +142,7 @@ async fn next_exit(workers: &mut Vec<(u32, Child)>) -> (u32, String) {
 }
 
 fn terminate(child: &Child) {
-    let pid = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(rustix::process::Pid::from_raw);
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It may just have ended on its own.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -186,14 +175,8 @@ impl Family<'_> {
 
     async fn start_coordinator(&self) -> Outcome<(Child, String)> {
         let mut command = self.command("coordinator")?;
-        command
-            .arg("--announce")
-            .arg("--listen")
-            .arg(self.args.listen.to_string());
-        command
-            .arg("--data-dir")
-            .arg(self.data_dir.join("coordinator"))
-            .stdout(Stdio::piped());
+        command.arg("--announce").arg("--listen").arg(self.args.listen.to_string());
+        command.arg("--data-dir").arg(self.data_dir.join("coordinator")).stdout(Stdio::piped());
         if let Some(bytes) = self.args.small_job_bytes {
             command.arg("--small-job-bytes").arg(bytes.to_string());
         }
@@ -211,14 +194,9 @@ impl Family<'_> {
     fn start_worker(&self, index: u32, url: &str) -> Outcome<Child> {
         let mut command = self.command("worker")?;
         let memory = worker_memory(self.args.memory, self.args.workers);
-        command
-            .args(["--coordinator", url])
-            .arg("--slots")
-            .arg(self.args.slots.to_string());
+        command.args(["--coordinator", url]).arg("--slots").arg(self.args.slots.to_string());
         command.arg("--memory").arg(memory.to_string());
-        command
-            .arg("--work-dir")
-            .arg(self.data_dir.join(format!("worker-{index}")));
+        command.arg("--work-dir").arg(self.data_dir.join(format!("worker-{index}")));
         spawn(command)
     }
 }
@@ -239,12 +217,7 @@ async fn announced_url(stdout: ChildStdout) -> Option<String> {
 async fn not_started(mut coordinator: Child) -> ErrorReport {
     let status = coordinator.wait().await;
     let code = status.as_ref().ok().and_then(std::process::ExitStatus::code);
-    let kind = ErrorKind::ALL
-        .into_iter()
-        .find(|kind| code == Some(i32::from(kind.exit_code())));
+    let kind = ErrorKind::ALL.into_iter().find(|kind| code == Some(i32::from(kind.exit_code())));
     let report = ended("the coordinator", &describe(status));
-    ErrorReport {
-        kind: kind.unwrap_or(report.kind),
-        ..report
-    }
+    ErrorReport { kind: kind.unwrap_or(report.kind), ..report }
 }

@@ -22,33 +22,15 @@ const CLIENTS: u32 = 50_000;
 const USERS: i64 = 20_000;
 
 const AGENTS: [(&str, u32); 6] = [
-    (
-        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-        30,
-    ),
-    (
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36",
-        40,
-    ),
-    (
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1",
-        18,
-    ),
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", 30),
+    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36", 40),
+    ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1", 18),
     ("curl/8.8.0", 4),
     ("ExampleBot/2.1 (+https://bot.example/about)", 6),
     ("python-requests/2.32.3", 2),
 ];
 const METHODS: [(&str, u32); 5] = [("GET", 880), ("POST", 90), ("PUT", 15), ("DELETE", 10), ("HEAD", 5)];
-const STATUSES: [(i32, u32); 8] = [
-    (200, 880),
-    (304, 40),
-    (301, 20),
-    (404, 35),
-    (403, 8),
-    (400, 7),
-    (500, 7),
-    (503, 3),
-];
+const STATUSES: [(i32, u32); 8] = [(200, 880), (304, 40), (301, 20), (404, 35), (403, 8), (400, 7), (500, 7), (503, 3)];
 const REFERRERS: [(Option<&str>, u32); 4] = [
     (None, 55),
     (Some("https://search.example/"), 25),
@@ -102,13 +84,7 @@ impl LogPart {
         // Parts draw from unrelated sequences, and part 0 of one seed is not part 1 of the next.
         let rng = StdRng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ part.rotate_left(32));
         let now_us = START_US + i64::try_from(first_row).unwrap_or(i64::MAX / GAP_US) * GAP_US;
-        LogPart {
-            rng,
-            now_us,
-            left: rows,
-            started: false,
-            paths: Zipf::new(PATHS),
-        }
+        LogPart { rng, now_us, left: rows, started: false, paths: Zipf::new(PATHS) }
     }
 
     fn batch(&mut self, rows: u64) -> RecordBatch {
@@ -126,12 +102,8 @@ impl LogPart {
 
         // Few clients make most requests: the product of two draws leans to small numbers.
         let client = (f64::from(CLIENTS) * rng.random::<f64>() * rng.random::<f64>()) as u32;
-        columns
-            .client_ip
-            .append_value(format!("10.{}.{}.{}", client >> 16, (client >> 8) & 255, client & 255));
-        let user = rng
-            .random_bool(0.6)
-            .then(|| (USERS as f64 * rng.random::<f64>().powi(2)) as i64 + 1);
+        columns.client_ip.append_value(format!("10.{}.{}.{}", client >> 16, (client >> 8) & 255, client & 255));
+        let user = rng.random_bool(0.6).then(|| (USERS as f64 * rng.random::<f64>().powi(2)) as i64 + 1);
         columns.user_id.append_option(user);
         columns.method.append_value(pick(rng, &METHODS));
         let path = self.paths.draw(rng);
@@ -140,18 +112,13 @@ impl LogPart {
         let status = pick(rng, &STATUSES);
         columns.status.append_value(status);
         let has_body = status == 200;
-        let bytes = if has_body {
-            (500.0 * (8.0 * rng.random::<f64>()).exp()) as i64
-        } else {
-            rng.random_range(0..900)
-        };
+        let bytes =
+            if has_body { (500.0 * (8.0 * rng.random::<f64>()).exp()) as i64 } else { rng.random_range(0..900) };
         columns.bytes.append_value(bytes);
         // Exponential with a mean of 35 ms, rounded to microseconds; failing requests take longer.
         let scale = if status >= 500 { 900.0 } else { 35.0 };
         let duration_ms = -scale * (1.0 - rng.random::<f64>()).ln() + 0.2;
-        columns
-            .duration_ms
-            .append_value((duration_ms * 1000.0).round() / 1000.0);
+        columns.duration_ms.append_value((duration_ms * 1000.0).round() / 1000.0);
         columns.user_agent.append_value(pick(rng, &AGENTS));
         columns.referrer.append_option(pick(rng, &REFERRERS));
     }
@@ -242,16 +209,12 @@ impl Zipf {
             total += 1.0 / (rank as f64 + 1.0);
             total
         });
-        Zipf {
-            cumulative: weights.collect(),
-        }
+        Zipf { cumulative: weights.collect() }
     }
 
     fn draw(&self, rng: &mut StdRng) -> usize {
         let total = self.cumulative.last().copied().unwrap_or_default();
         let at = rng.random::<f64>() * total;
-        self.cumulative
-            .partition_point(|cumulative| *cumulative <= at)
-            .min(self.cumulative.len() - 1)
+        self.cumulative.partition_point(|cumulative| *cumulative <= at).min(self.cumulative.len() - 1)
     }
 }

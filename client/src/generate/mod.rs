@@ -59,30 +59,22 @@ pub fn generate(generator: &Generator, target: &Path, progress: &Progress) -> Re
     let staged = StagedFolder::create(target)?;
     let bytes = write_all(files, staged.path(), progress)?;
     staged.publish()?;
-    Ok(Generated {
-        rows: progress.rows.load(Ordering::Relaxed),
-        files: progress.files.load(Ordering::Relaxed),
-        bytes,
-    })
+    Ok(Generated { rows: progress.rows.load(Ordering::Relaxed), files: progress.files.load(Ordering::Relaxed), bytes })
 }
 
 fn checked_scale(scale: f64) -> Result<f64, ErrorReport> {
     if scale > 0.0 && scale <= 100_000.0 {
         return Ok(scale);
     }
-    Err(
-        ErrorReport::invalid(format!("the scale {scale} is not between 0 and 100000"))
-            .with_hint("scale 1 is about 1 GB of text, or 350 MB of Parquet"),
-    )
+    Err(ErrorReport::invalid(format!("the scale {scale} is not between 0 and 100000"))
+        .with_hint("scale 1 is about 1 GB of text, or 350 MB of Parquet"))
 }
 
 fn checked_parts(parts: u32) -> Result<u32, ErrorReport> {
     if (1..=PARTS_MAX).contains(&parts) {
         return Ok(parts);
     }
-    Err(ErrorReport::invalid(format!(
-        "a table has 1 to {PARTS_MAX} files, not {parts}"
-    )))
+    Err(ErrorReport::invalid(format!("a table has 1 to {PARTS_MAX} files, not {parts}")))
 }
 
 fn write_all(files: Vec<PlannedFile>, folder: &Path, progress: &Progress) -> Result<u64, ErrorReport> {
@@ -97,18 +89,11 @@ fn write_all(files: Vec<PlannedFile>, folder: &Path, progress: &Progress) -> Res
         Ok(bytes)
     };
     let outcomes: Vec<Result<u64, ErrorReport>> = thread::scope(|scope| {
-        let writers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| stop_on_error(work(), progress)))
-            .collect();
-        writers
-            .into_iter()
-            .map(|writer| writer.join().unwrap_or_else(|_| Err(panicked())))
-            .collect()
+        let writers: Vec<_> = (0..threads).map(|_| scope.spawn(|| stop_on_error(work(), progress))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap_or_else(|_| Err(panicked()))).collect()
     });
     // A writer that was only told to stop says less than the one that made it stop.
-    let worst = outcomes
-        .iter()
-        .find(|o| matches!(o, Err(report) if report.kind != ErrorKind::Cancelled));
+    let worst = outcomes.iter().find(|o| matches!(o, Err(report) if report.kind != ErrorKind::Cancelled));
     if let Some(Err(report)) = worst {
         return Err(report.clone());
     }

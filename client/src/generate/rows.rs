@@ -34,19 +34,13 @@ pub(super) fn write_file(
         .build();
     let mut batches = batches.peekable();
     let Some(schema) = batches.peek().map(RecordBatch::schema) else {
-        return Err(ErrorReport::internal(format!(
-            "no rows were planned for `{}`",
-            path.display()
-        )));
+        return Err(ErrorReport::internal(format!("no rows were planned for `{}`", path.display())));
     };
     let failed = |error: ParquetError| parquet_failed(path, error);
     let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(failed)?;
     for batch in batches {
         if progress.stop.load(Ordering::Relaxed) {
-            return Err(ErrorReport::new(
-                ErrorKind::Cancelled,
-                "the generator was stopped; nothing was left behind",
-            ));
+            return Err(ErrorReport::new(ErrorKind::Cancelled, "the generator was stopped; nothing was left behind"));
         }
         writer.write(&batch).map_err(failed)?;
         progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);

@@ -57,9 +57,6 @@ fn refuse_occupied(target: &Path) -> Result<(), ErrorReport> {
 }
 
 fn occupied(target: &Path) -> ErrorReport {
-    ErrorReport::new(
-        ErrorKind::AlreadyExists,
-        format!("`{}` exists already", target.display()),
-    )
-    .with_hint("remove it, or generate into another folder")
+    ErrorReport::new(ErrorKind::AlreadyExists, format!("`{}` exists already", target.display()))
+        .with_hint("remove it, or generate into another folder")
 }

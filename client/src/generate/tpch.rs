@@ -28,10 +28,7 @@ pub(super) fn plan(scale: f64, parts: u32) -> Vec<PlannedFile> {
                         $arrow::schema_ref(),
                     )
                 };
-                files.push(PlannedFile {
-                    path: file_path($name, part),
-                    rows: Box::new(rows),
-                });
+                files.push(PlannedFile { path: file_path($name, part), rows: Box::new(rows) });
             }
         };
     }

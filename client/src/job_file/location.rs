@@ -40,10 +40,7 @@ fn unknown(place: &str, name: &str) -> ErrorReport {
 fn by_extension(location: &str) -> Option<TableFormat> {
     let (stem, extension) = location.rsplit_once('.')?;
     let known = |extension: &str| {
-        EXTENSIONS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(extension))
-            .map(|(_, format)| *format)
+        EXTENSIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(extension)).map(|(_, format)| *format)
     };
     known(extension).or_else(|| {
         compression(location)?;
@@ -54,10 +51,7 @@ fn by_extension(location: &str) -> Option<TableFormat> {
 /// The compression that the extension says, for example `gzip` for `x.csv.gz`.
 pub(super) fn compression(location: &str) -> Option<String> {
     let (_, extension) = location.rsplit_once('.')?;
-    COMPRESSIONS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(extension))
-        .map(|(_, name)| (*name).to_owned())
+    COMPRESSIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(extension)).map(|(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -78,9 +72,6 @@ mod tests {
     fn a_folder_needs_a_format() {
         let report = format("the table `t`", "./t/", None).expect_err("ambiguous");
         assert_eq!(report.what, "the table `t` has no format");
-        assert_eq!(
-            format("the table `t`", "./t/", Some("parqet")).expect_err("typo").hint,
-            "did you mean `parquet`?"
-        );
+        assert_eq!(format("the table `t`", "./t/", Some("parqet")).expect_err("typo").hint, "did you mean `parquet`?");
     }
 }

@@ -64,30 +64,17 @@ pub fn load(source: &JobSource, given: &Given) -> Result<Job, ErrorReport> {
 }
 
 fn load_file(path: &Path, given: &Given) -> Result<Job, ErrorReport> {
-    let extension = path
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or_default();
-    let name = path
-        .file_stem()
-        .map_or_else(|| "job".into(), |stem| stem.to_string_lossy());
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let name = path.file_stem().map_or_else(|| "job".into(), |stem| stem.to_string_lossy());
     match extension.to_ascii_lowercase().as_str() {
-        "sql" => plain_sql(
-            &read(path)?,
-            &name,
-            &format!("`{}`", path.display()),
-            &folder_of(path)?,
-            given,
-        ),
+        "sql" => plain_sql(&read(path)?, &name, &format!("`{}`", path.display()), &folder_of(path)?, given),
         "yaml" | "yml" => yaml::load(path, &read(path)?, &name, &folder_of(path)?, given),
         _ if path.to_string_lossy().contains(char::is_whitespace) => {
             Err(ErrorReport::invalid("a job is a file; this looks like SQL")
                 .with_hint("SQL on the command line follows -e"))
         }
-        _ => Err(
-            ErrorReport::invalid(format!("`{}` is neither a .sql nor a .yaml file", path.display()))
-                .with_hint("a job file ends in .sql, .yaml or .yml; SQL on the command line follows -e"),
-        ),
+        _ => Err(ErrorReport::invalid(format!("`{}` is neither a .sql nor a .yaml file", path.display()))
+            .with_hint("a job file ends in .sql, .yaml or .yml; SQL on the command line follows -e")),
     }
 }
 
@@ -115,21 +102,9 @@ fn plain_sql(text: &str, name: &str, place: &str, folder: &Path, given: &Given) 
     let mut params = Params::new(BTreeMap::new(), &given.params);
     let script = params.substitute(text, place)?;
     params.check_given(&given.params)?;
-    let program = Program::Sql {
-        script,
-        base: base_url(folder)?,
-        tables: BTreeMap::new(),
-        output: None,
-    };
-    let spec = Settings {
-        name: Some(name.to_owned()),
-        ..Settings::default()
-    }
-    .into_spec(program, given)?;
-    Ok(Job {
-        spec,
-        setup: Vec::new(),
-    })
+    let program = Program::Sql { script, base: base_url(folder)?, tables: BTreeMap::new(), output: None };
+    let spec = Settings { name: Some(name.to_owned()), ..Settings::default() }.into_spec(program, given)?;
+    Ok(Job { spec, setup: Vec::new() })
 }
 
 /// URL of a folder, ending in a slash so that relative locations join below it.
@@ -176,12 +151,8 @@ impl Settings {
 }
 
 fn user_name() -> String {
-    let named = ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|variable| std::env::var(variable).ok());
-    named
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|variable| std::env::var(variable).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }
 
 fn timeout(text: &str) -> Result<Duration, ErrorReport> {

@@ -20,10 +20,8 @@ pub(super) struct FormatKeys {
 impl FormatKeys {
     /// Options for reading a table: `null_value` is null beside the empty field.
     pub fn for_reading(self, place: &str, format: TableFormat) -> Result<BTreeMap<String, String>, ErrorReport> {
-        let nulls = self
-            .null_value
-            .as_deref()
-            .map(|text| ("format.null_regex", format!("^({})?$", escape_regex(text))));
+        let nulls =
+            self.null_value.as_deref().map(|text| ("format.null_regex", format!("^({})?$", escape_regex(text))));
         self.named(place, format, nulls)
     }
 
@@ -41,22 +39,10 @@ impl FormatKeys {
     ) -> Result<BTreeMap<String, String>, ErrorReport> {
         let character = |key: &str, text: Option<String>| text.map(|text| one_character(place, key, &text)).transpose();
         let csv_only = [
-            (
-                "header",
-                self.header.map(|header| ("format.has_header", header.to_string())),
-            ),
-            (
-                "delimiter",
-                character("delimiter", self.delimiter)?.map(|text| ("format.delimiter", text)),
-            ),
-            (
-                "quote",
-                character("quote", self.quote)?.map(|text| ("format.quote", text)),
-            ),
-            (
-                "escape",
-                character("escape", self.escape)?.map(|text| ("format.escape", text)),
-            ),
+            ("header", self.header.map(|header| ("format.has_header", header.to_string()))),
+            ("delimiter", character("delimiter", self.delimiter)?.map(|text| ("format.delimiter", text))),
+            ("quote", character("quote", self.quote)?.map(|text| ("format.quote", text))),
+            ("escape", character("escape", self.escape)?.map(|text| ("format.escape", text))),
             ("null_value", nulls),
         ];
         let mut options = BTreeMap::new();
@@ -76,11 +62,7 @@ impl FormatKeys {
 }
 
 fn full_name(name: &str) -> String {
-    if name.starts_with("format.") {
-        name.to_owned()
-    } else {
-        format!("format.{name}")
-    }
+    if name.starts_with("format.") { name.to_owned() } else { format!("format.{name}") }
 }
 
 fn one_character(place: &str, key: &str, text: &str) -> Result<String, ErrorReport> {
@@ -118,13 +100,8 @@ mod tests {
             options: BTreeMap::from([("schema_infer_max_rec".into(), "10".into())]),
             ..FormatKeys::default()
         };
-        let options = keys
-            .for_reading("the table `t`", TableFormat::Csv)
-            .expect("csv has them all");
-        let text: Vec<String> = options
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let options = keys.for_reading("the table `t`", TableFormat::Csv).expect("csv has them all");
+        let text: Vec<String> = options.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             text,
             [
@@ -139,26 +116,16 @@ mod tests {
 
     #[test]
     fn a_csv_key_on_parquet_is_refused() {
-        let keys = FormatKeys {
-            header: Some(true),
-            ..FormatKeys::default()
-        };
-        let report = keys
-            .for_writing("the output", TableFormat::Parquet)
-            .expect_err("no header in parquet");
+        let keys = FormatKeys { header: Some(true), ..FormatKeys::default() };
+        let report = keys.for_writing("the output", TableFormat::Parquet).expect_err("no header in parquet");
         assert_eq!(report.what, "the output has the key `header`");
     }
 
     #[test]
     fn a_delimiter_is_one_character() {
-        let keys = |text: &str| FormatKeys {
-            delimiter: Some(text.into()),
-            ..FormatKeys::default()
-        };
+        let keys = |text: &str| FormatKeys { delimiter: Some(text.into()), ..FormatKeys::default() };
         assert!(keys("::").for_reading("the table `t`", TableFormat::Csv).is_err());
-        let options = keys(r"\t")
-            .for_reading("the table `t`", TableFormat::Csv)
-            .expect("a tab");
+        let options = keys(r"\t").for_reading("the table `t`", TableFormat::Csv).expect("a tab");
         assert_eq!(options["format.delimiter"], "\t");
     }
 }

@@ -43,19 +43,12 @@ impl SetupEntry {
         let generator = match self.generate.as_str() {
             "tpch" => {
                 self.refuse(&[("rows", self.rows.is_some()), ("seed", self.seed.is_some())])?;
-                Generator::Tpch {
-                    scale: self.scale.ok_or_else(|| self.lacks("scale"))?,
-                    parts,
-                }
+                Generator::Tpch { scale: self.scale.ok_or_else(|| self.lacks("scale"))?, parts }
             }
             "access-log" => {
                 self.refuse(&[("scale", self.scale.is_some())])?;
                 let rows = self.rows.ok_or_else(|| self.lacks("rows"))?;
-                Generator::AccessLog {
-                    rows,
-                    seed: self.seed.unwrap_or(0),
-                    parts,
-                }
+                Generator::AccessLog { rows, seed: self.seed.unwrap_or(0), parts }
             }
             other => return Err(unknown_generator(other)),
         };
@@ -63,10 +56,7 @@ impl SetupEntry {
     }
 
     fn lacks(&self, key: &str) -> ErrorReport {
-        ErrorReport::invalid(format!(
-            "a setup entry with `generate: {}` needs the key `{key}`",
-            self.generate
-        ))
+        ErrorReport::invalid(format!("a setup entry with `generate: {}` needs the key `{key}`", self.generate))
     }
 
     fn refuse(&self, keys: &[(&str, bool)]) -> Result<(), ErrorReport> {

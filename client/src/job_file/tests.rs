@@ -42,12 +42,7 @@ fn every_key_of_a_job_file_reaches_the_specification() {
     assert_eq!(job.spec.queue, "nightly");
     assert_eq!(job.spec.priority, 70);
     assert_eq!(job.spec.timeout, Some(Duration::from_secs(90)));
-    let Program::Sql {
-        script,
-        base,
-        tables,
-        output,
-    } = job.spec.program;
+    let Program::Sql { script, base, tables, output } = job.spec.program;
     assert_eq!(script, "SELECT carrier FROM flights WHERE arr_delay > 30 * 0.10");
     assert_eq!(base, "file:///jobs/");
     assert_eq!(tables["flights"].format, TableFormat::Parquet);
@@ -55,29 +50,15 @@ fn every_key_of_a_job_file_reaches_the_specification() {
     assert_eq!(tables["carriers"].options["format.compression"], "gzip");
     assert_eq!(tables["airports"].options["format.delimiter"], ";");
     let output = output.expect("an output");
-    assert_eq!(
-        (output.mode, output.partition_by),
-        (OutputMode::Overwrite, vec!["carrier".to_owned()])
-    );
+    assert_eq!((output.mode, output.partition_by), (OutputMode::Overwrite, vec!["carrier".to_owned()]));
     let tpch = Generator::Tpch { scale: 0.1, parts: 2 };
-    assert_eq!(
-        job.setup,
-        [SetupStep {
-            generator: tpch,
-            into: PathBuf::from("/jobs/./tpch")
-        }]
-    );
+    assert_eq!(job.setup, [SetupStep { generator: tpch, into: PathBuf::from("/jobs/./tpch") }]);
 }
 
 #[test]
 fn the_command_line_wins_over_the_file() {
     let params = vec![("min_delay".to_owned(), "5".to_owned())];
-    let given = Given {
-        params,
-        priority: Some(1),
-        timeout: Some(Duration::from_secs(1)),
-        ..Given::default()
-    };
+    let given = Given { params, priority: Some(1), timeout: Some(Duration::from_secs(1)), ..Given::default() };
     let spec = read_yaml(LATE_FLIGHTS, &given).expect("valid").spec;
     assert_eq!((spec.priority, spec.timeout), (1, Some(Duration::from_secs(1))));
     let Program::Sql { script, .. } = spec.program;
@@ -147,10 +128,5 @@ fn a_missing_job_file_is_not_found() {
 #[test]
 fn sql_in_the_place_of_a_file_gets_a_hint() {
     let source = JobSource::File(PathBuf::from("SELECT 1"));
-    assert!(
-        load(&source, &Given::default())
-            .expect_err("no file")
-            .hint
-            .contains("-e")
-    );
+    assert!(load(&source, &Given::default()).expect_err("no file").hint.contains("-e"));
 }

@@ -64,10 +64,7 @@ impl<'de> Deserialize<'de> for TableEntry {
             }
 
             fn visit_str<E: serde::de::Error>(self, location: &str) -> Result<TableEntry, E> {
-                Ok(TableEntry(TableKeys {
-                    location: location.to_owned(),
-                    ..TableKeys::default()
-                }))
+                Ok(TableEntry(TableKeys { location: location.to_owned(), ..TableKeys::default() }))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TableEntry, A::Error> {
@@ -109,19 +106,10 @@ pub(super) fn load(path: &Path, text: &str, stem: &str, folder: &Path, given: &G
         tables.insert(name, table);
     }
     let output = file.output.map(|output| output_spec(output, &mut params)).transpose()?;
-    let setup = file
-        .setup
-        .into_iter()
-        .map(|entry| entry.into_step(folder, &mut params))
-        .collect::<Result<_, _>>()?;
+    let setup = file.setup.into_iter().map(|entry| entry.into_step(folder, &mut params)).collect::<Result<_, _>>()?;
     params.check_given(&given.params)?;
 
-    let program = Program::Sql {
-        script,
-        base: base_url(folder)?,
-        tables,
-        output,
-    };
+    let program = Program::Sql { script, base: base_url(folder)?, tables, output };
     let settings = Settings {
         name: file.name.or_else(|| Some(stem.to_owned())),
         application: file.application,
@@ -129,10 +117,7 @@ pub(super) fn load(path: &Path, text: &str, stem: &str, folder: &Path, given: &G
         priority: file.priority,
         timeout: file.timeout.as_deref().map(timeout).transpose()?,
     };
-    Ok(Job {
-        spec: settings.into_spec(program, given)?,
-        setup,
-    })
+    Ok(Job { spec: settings.into_spec(program, given)?, setup })
 }
 
 fn script(sql: Option<String>, file: Option<String>, folder: &Path, place: &str) -> Result<String, ErrorReport> {
@@ -159,11 +144,7 @@ fn table(name: &str, keys: TableKeys, params: &mut Params) -> Result<TableSpec, 
         compression: keys.compression.or_else(|| location::compression(&location)),
         options: keys.options,
     };
-    Ok(TableSpec {
-        options: keys.for_reading(&place, format)?,
-        location,
-        format,
-    })
+    Ok(TableSpec { options: keys.for_reading(&place, format)?, location, format })
 }
 
 fn output_spec(entry: OutputEntry, params: &mut Params) -> Result<OutputSpec, ErrorReport> {
@@ -184,13 +165,7 @@ fn output_spec(entry: OutputEntry, params: &mut Params) -> Result<OutputSpec, Er
         options: entry.options,
     };
     let options = keys.for_writing(place, format)?;
-    Ok(OutputSpec {
-        location,
-        format,
-        mode,
-        partition_by: entry.partition_by,
-        options,
-    })
+    Ok(OutputSpec { location, format, mode, partition_by: entry.partition_by, options })
 }
 
 fn unknown_mode(name: &str) -> ErrorReport {
@@ -207,9 +182,7 @@ fn unknown_mode(name: &str) -> ErrorReport {
 /// The parser's message in the words of a user: the key, its line, and the nearest valid key.
 fn unreadable(path: &Path, error: &serde_yaml_ng::Error) -> ErrorReport {
     let message = error.to_string();
-    let place = error
-        .location()
-        .map(|at| format!("line {}, column {}", at.line(), at.column()));
+    let place = error.location().map(|at| format!("line {}, column {}", at.line(), at.column()));
     let Some((key, valid)) = unknown_key(&message) else {
         let report = ErrorReport::invalid(format!("`{}` is not a job file", path.display())).with_detail(message);
         return report.with_hint("`windrow run --help` shows a job file with its keys");

@@ -62,17 +62,7 @@ enum Trouble {
 
 impl RowStream {
     pub(super) fn new(client: Client, job: JobId, step: u32, schema: SchemaRef, parts: Vec<Part>) -> RowStream {
-        RowStream {
-            client,
-            job,
-            step,
-            schema,
-            parts,
-            at: 0,
-            reading: None,
-            peers: Peers::default(),
-            recoveries: 0,
-        }
+        RowStream { client, job, step, schema, parts, at: 0, reading: None, peers: Peers::default(), recoveries: 0 }
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -127,18 +117,12 @@ impl RowStream {
             self.parts = read_parts(self.client.result_parts(self.job, self.step).await?.parts)?;
         }
         let Some(new) = self.parts.get(self.at) else {
-            return Err(ErrorReport::internal(format!(
-                "the result of {} has fewer parts than before",
-                self.job
-            )));
+            return Err(ErrorReport::internal(format!("the result of {} has fewer parts than before", self.job)));
         };
         match reading {
             Some(reading) if new.output != old.output => Err(moved(&old, reading.rows_out)),
             reading => {
-                self.reading = reading.map(|reading| Reading {
-                    stream: None,
-                    ..reading
-                });
+                self.reading = reading.map(|reading| Reading { stream: None, ..reading });
                 Ok(())
             }
         }
@@ -151,11 +135,7 @@ async fn start(part: &Part, peers: &mut Peers) -> Result<Reading, Trouble> {
         reading.decoder.push(inline.clone());
         reading.arrived.push(inline);
         let crc32 = crc32fast::hash(inline);
-        reading.end = Some(PartEnd {
-            bytes: inline.len() as u64,
-            rows: part.rows,
-            crc32,
-        });
+        reading.end = Some(PartEnd { bytes: inline.len() as u64, rows: part.rows, crc32 });
         return Ok(reading);
     }
     if part.bytes <= PART_BUFFER_BYTES_MAX {
@@ -169,10 +149,7 @@ async fn start(part: &Part, peers: &mut Peers) -> Result<Reading, Trouble> {
 impl Reading {
     async fn next(&mut self, part: &Part, peers: &mut Peers) -> Result<Option<RecordBatch>, Trouble> {
         loop {
-            let decoded = self
-                .decoder
-                .next()
-                .map_err(|error| Trouble::Corrupt(error.to_string()))?;
+            let decoded = self.decoder.next().map_err(|error| Trouble::Corrupt(error.to_string()))?;
             if let Some(batch) = decoded {
                 self.rows_out += batch.num_rows() as u64;
                 if batch.num_rows() > 0 {
@@ -196,10 +173,7 @@ impl Reading {
                 self.stream.insert(stream)
             }
         };
-        let message = stream
-            .message()
-            .await
-            .map_err(|status| Trouble::Broken(describe(&status)))?;
+        let message = stream.message().await.map_err(|status| Trouble::Broken(describe(&status)))?;
         let message = message.ok_or_else(|| Trouble::Broken("the worker ended the stream too early".to_owned()))?;
         let chunk = ShuffleChunk::decode(message.app_metadata)
             .map_err(|error| Trouble::Broken(format!("the worker's answer cannot be read: {error}")))?;
@@ -222,14 +196,9 @@ impl Reading {
     }
 
     fn finish(&mut self, end: &PartEnd) -> Result<(), Trouble> {
-        self.decoder
-            .finish()
-            .map_err(|error| Trouble::Corrupt(error.to_string()))?;
+        self.decoder.finish().map_err(|error| Trouble::Corrupt(error.to_string()))?;
         if self.rows_out != end.rows {
-            return Err(Trouble::Corrupt(format!(
-                "{} rows arrived of {}",
-                self.rows_out, end.rows
-            )));
+            return Err(Trouble::Corrupt(format!("{} rows arrived of {}", self.rows_out, end.rows)));
         }
         Ok(())
     }
@@ -249,25 +218,13 @@ fn unreadable(part: &Part, trouble: &Trouble) -> ErrorReport {
         Trouble::Corrupt(_) => ErrorKind::Corrupt,
         Trouble::Broken(_) | Trouble::Missing => ErrorKind::Unavailable,
     };
-    ErrorReport::new(
-        kind,
-        format!(
-            "cannot read the {} from {} at {}",
-            part.output, part.worker, part.address
-        ),
-    )
-    .with_detail(trouble.describe())
-    .with_hint("look at that worker's log; `windrow result` reads the result again")
+    ErrorReport::new(kind, format!("cannot read the {} from {} at {}", part.output, part.worker, part.address))
+        .with_detail(trouble.describe())
+        .with_hint("look at that worker's log; `windrow result` reads the result again")
 }
 
 fn moved(part: &Part, rows_out: u64) -> ErrorReport {
-    ErrorReport::new(
-        ErrorKind::Unavailable,
-        format!("{} was lost while its rows were read", part.worker),
-    )
-    .with_detail(format!(
-        "{rows_out} rows of the {} were already handed out",
-        part.output
-    ))
-    .with_hint("read the result again with `windrow result`: its rows have been recomputed")
+    ErrorReport::new(ErrorKind::Unavailable, format!("{} was lost while its rows were read", part.worker))
+        .with_detail(format!("{rows_out} rows of the {} were already handed out", part.output))
+        .with_hint("read the result again with `windrow result`: its rows have been recomputed")
 }

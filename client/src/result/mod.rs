@@ -36,13 +36,7 @@ pub async fn open(client: &Client, job: JobId, step: u32) -> Result<StepResult, 
     }
     let schema = decode_schema(response.schema)?;
     let parts = read_parts(response.parts)?;
-    Ok(StepResult::Rows(Box::new(RowStream::new(
-        client.clone(),
-        job,
-        step,
-        schema,
-        parts,
-    ))))
+    Ok(StepResult::Rows(Box::new(RowStream::new(client.clone(), job, step, schema, parts))))
 }
 
 fn decode_schema(stream: Bytes) -> Result<SchemaRef, ErrorReport> {

@@ -32,9 +32,7 @@ pub(super) struct Peers {
 impl Peers {
     /// Asks the part's worker for its bytes from `offset` on. An error is text: what to do follows from the place.
     pub async fn get(&mut self, part: &Part, offset: u64) -> Result<Streaming<FlightData>, String> {
-        let ticket = Ticket {
-            ticket: ticket(part, offset).encode_to_vec().into(),
-        };
+        let ticket = Ticket { ticket: ticket(part, offset).encode_to_vec().into() };
         let mut client = self.client(&part.address).await?;
         let answer = client.do_get(ticket).await.map_err(|status| describe(&status))?;
         Ok(answer.into_inner())
@@ -71,12 +69,7 @@ fn ticket(part: &Part, offset: u64) -> ShuffleTicket {
     ShuffleTicket {
         job: task.stage.job.0,
         stage: task.stage.index,
-        parts: vec![ShufflePart {
-            task: task.index,
-            attempt: Some(part.output.attempt.into()),
-            partition: 0,
-            offset,
-        }],
+        parts: vec![ShufflePart { task: task.index, attempt: Some(part.output.attempt.into()), partition: 0, offset }],
     }
 }
 

@@ -31,11 +31,7 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_and_a_missing_byte_are_seen() {
-        let end = PartEnd {
-            bytes: 4,
-            rows: 1,
-            crc32: crc32fast::hash(b"rows"),
-        };
+        let end = PartEnd { bytes: 4, rows: 1, crc32: crc32fast::hash(b"rows") };
         let arrived = |bytes: &[u8]| {
             let mut arrived = Arrived::default();
             bytes.chunks(2).for_each(|piece| arrived.push(piece));

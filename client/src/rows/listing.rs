@@ -19,11 +19,7 @@ pub struct Listing {
 
 impl Listing {
     pub fn new(columns: &[&'static str]) -> Listing {
-        Listing {
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-            objects: Vec::new(),
-        }
+        Listing { columns: columns.to_vec(), rows: Vec::new(), objects: Vec::new() }
     }
 
     /// `cells` are for people, in the order of the columns; `object` is the same and more for programs.
@@ -59,20 +55,12 @@ impl Listing {
             column.set_padding((0, 2));
         }
         table.add_rows(&self.rows);
-        table
-            .lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect::<Vec<_>>()
-            .join("\n")
+        table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
 
     fn csv(&self, out: impl Write) -> Result<(), PrintError> {
         let column = |at: usize| StringArray::from_iter_values(self.rows.iter().map(|row| row[at].as_str()));
-        let columns = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (*name, Arc::new(column(at)) as ArrayRef));
+        let columns = self.columns.iter().enumerate().map(|(at, name)| (*name, Arc::new(column(at)) as ArrayRef));
         let batch = RecordBatch::try_from_iter(columns)?;
         let mut printer = RowPrinter::start(RowFormat::Csv, batch.schema(), out)?;
         printer.print(&batch)?;

@@ -57,12 +57,9 @@ impl From<ArrowError> for PrintError {
         match error {
             ArrowError::IoError(_, error) => error.into(),
             error => PrintError::Report(
-                ErrorReport::new(
-                    ErrorKind::Unsupported,
-                    "rows of this type cannot be printed in the chosen form",
-                )
-                .with_detail(error.to_string())
-                .with_hint("--output json prints nested values; CAST prints the others as text"),
+                ErrorReport::new(ErrorKind::Unsupported, "rows of this type cannot be printed in the chosen form")
+                    .with_detail(error.to_string())
+                    .with_hint("--output json prints nested values; CAST prints the others as text"),
             ),
         }
     }
@@ -86,10 +83,7 @@ impl<W: Write> RowPrinter<W> {
             RowFormat::Csv => {
                 // The header is written here so that an empty result has one too.
                 let header = RecordBatch::new_empty(schema);
-                arrow::csv::WriterBuilder::new()
-                    .with_header(true)
-                    .build(&mut out)
-                    .write(&header)?;
+                arrow::csv::WriterBuilder::new().with_header(true).build(&mut out).write(&header)?;
                 Form::Csv(Box::new(arrow::csv::WriterBuilder::new().with_header(false).build(out)))
             }
         }))

@@ -24,31 +24,16 @@ pub(super) struct TablePrinter<W> {
 impl<W: Write> TablePrinter<W> {
     pub fn new(schema: SchemaRef, out: W) -> Self {
         let names = schema.fields().iter().map(|field| one_line(field.name())).collect();
-        let right = schema
-            .fields()
-            .iter()
-            .map(|field| is_number(field.data_type()))
-            .collect();
-        TablePrinter {
-            out,
-            names,
-            right,
-            held: Vec::new(),
-            widths: None,
-        }
+        let right = schema.fields().iter().map(|field| is_number(field.data_type())).collect();
+        TablePrinter { out, names, right, held: Vec::new(), widths: None }
     }
 
     pub fn print(&mut self, batch: &RecordBatch) -> Result<(), PrintError> {
         let options = FormatOptions::default().with_null("NULL");
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
         let columns: Vec<ArrayFormatter<'_>> = columns.collect::<Result<_, _>>()?;
         for row in 0..batch.num_rows() {
-            let cells = columns
-                .iter()
-                .map(|column| Ok(one_line(&column.value(row).try_to_string()?)));
+            let cells = columns.iter().map(|column| Ok(one_line(&column.value(row).try_to_string()?)));
             self.row(cells.collect::<Result<_, PrintError>>()?)?;
         }
         Ok(())
@@ -59,11 +44,7 @@ impl<W: Write> TablePrinter<W> {
             Some(widths) => write_row(&mut self.out, widths, &self.right, &cells),
             None => {
                 self.held.push(cells);
-                if self.held.len() == ROWS_MEASURED {
-                    self.fix_widths(WIDTH_MAX)
-                } else {
-                    Ok(())
-                }
+                if self.held.len() == ROWS_MEASURED { self.fix_widths(WIDTH_MAX) } else { Ok(()) }
             }
         }
     }
@@ -110,15 +91,7 @@ fn one_line(text: &str) -> String {
     if !text.contains(|c: char| c.is_control()) {
         return text.to_owned();
     }
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 fn write_rule(out: &mut impl Write, widths: &[usize]) -> Result<(), PrintError> {
@@ -131,11 +104,7 @@ fn write_rule(out: &mut impl Write, widths: &[usize]) -> Result<(), PrintError> 
 fn write_row(out: &mut impl Write, widths: &[usize], right: &[bool], cells: &[String]) -> Result<(), PrintError> {
     for ((wanted, right), cell) in widths.iter().zip(right).zip(cells) {
         let pad = " ".repeat(wanted.saturating_sub(width(cell)));
-        if *right {
-            write!(out, "| {pad}{cell} ")?
-        } else {
-            write!(out, "| {cell}{pad} ")?
-        }
+        if *right { write!(out, "| {pad}{cell} ")? } else { write!(out, "| {cell}{pad} ")? }
     }
     Ok(writeln!(out, "|")?)
 }

@@ -20,7 +20,10 @@ pub(super) enum Cause<'a> {
     OutOfMemory(&'a str),
     Store(&'a object_store::Error),
     Io(&'a io::Error),
-    UnknownColumn { field: &'a Column, valid: &'a [Column] },
+    UnknownColumn {
+        field: &'a Column,
+        valid: &'a [Column],
+    },
     Schema(&'a SchemaError),
     Syntax(&'a ParserError),
     Overflow(String),
@@ -125,9 +128,7 @@ fn from_datafusion(error: &DataFusionError) -> Option<Cause<'_>> {
         }
         DataFusionError::NotImplemented(text) => Cause::Unsupported(text.clone()),
         DataFusionError::ExecutionJoin(join) if join.is_panic() => Cause::Panicked(join.to_string()),
-        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => {
-            Cause::Internal(error.strip_backtrace())
-        }
+        DataFusionError::Internal(_) | DataFusionError::ExecutionJoin(_) => Cause::Internal(error.strip_backtrace()),
         DataFusionError::Substrait(text) | DataFusionError::Ffi(text) => Cause::Unsupported(text.clone()),
         DataFusionError::External(_)
         | DataFusionError::Context(..)

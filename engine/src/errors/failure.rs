@@ -46,8 +46,35 @@ pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
     match &cause {
         Cause::OutOfMemory(_) => Failure::OutOfMemory(report),
         Cause::Panicked(_) => Failure::Panicked(report),
+        // Inputs are read through object stores: this is the worker's own folder, and another worker has another one.
+        Cause::Io(io) if matches!(io.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Failure::Unavailable(ErrorReport { kind: ErrorKind::Unavailable, ..report })
+        }
         _ => by_kind(report),
     }
+}
+
+/// Like [`failure`]. An error that bad input causes names the task's input files, because the decoders do not.
+pub fn failure_reading(error: DataFusionError, task: TaskId, files: impl FnOnce() -> Vec<String>) -> Failure {
+    let by_input = matches!(cause::find(&error), Cause::Csv(_) | Cause::Json(_) | Cause::Parquet(_) | Cause::Cast(_));
+    match (failure(error, task), by_input) {
+        (Failure::Query(report), true) => Failure::Query(naming_files(report, &files())),
+        (failure, _) => failure,
+    }
+}
+
+/// Files beyond these are only counted.
+const FILES_NAMED_MAX: usize = 3;
+
+fn naming_files(report: ErrorReport, files: &[String]) -> ErrorReport {
+    let named = files.iter().take(FILES_NAMED_MAX).map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ");
+    let detail = match (files.len(), report.detail.as_str()) {
+        (0, _) => return report,
+        (1, detail) => format!("{detail} (the task read {named})"),
+        (2..=FILES_NAMED_MAX, detail) => format!("{detail} (the task read some of {named})"),
+        (count, detail) => format!("{detail} (the task read some of {named} and {} more)", count - FILES_NAMED_MAX),
+    };
+    ErrorReport { detail: detail.trim_start().to_owned(), ..report }
 }
 
 fn by_kind(report: ErrorReport) -> Failure {

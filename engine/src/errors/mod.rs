@@ -13,7 +13,7 @@ mod tests;
 use datafusion::error::DataFusionError;
 use windrow_model::ErrorReport;
 
-pub use failure::failure;
+pub use failure::{failure, failure_reading};
 pub use nearest::nearest;
 pub(crate) use text::listed;
 

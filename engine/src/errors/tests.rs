@@ -42,15 +42,21 @@ async fn planner_errors() {
     );
     check(
         sql_error("SELECT whatever FROM flights").await,
-        expect![[r#"invalid | line 1: there is no column `whatever` |  | the columns here are `flights.carrier`, `flights.delay`"#]],
+        expect![[
+            r#"invalid | line 1: there is no column `whatever` |  | the columns here are `flights.carrier`, `flights.delay`"#
+        ]],
     );
     check(
         sql_error("SELECT 1 FROM flight").await,
-        expect!["not-found | line 1: there is no table `flight` |  | name it under `tables:` in the job file, or with CREATE EXTERNAL TABLE"],
+        expect![
+            "not-found | line 1: there is no table `flight` |  | name it under `tables:` in the job file, or with CREATE EXTERNAL TABLE"
+        ],
     );
     check(
         sql_error("SELECT a FROM (SELECT 1 AS a) x, (SELECT 2 AS a) y").await,
-        expect![[r#"invalid | line 1: Schema error: Ambiguous reference to unqualified field a |  | write the table's name in front, as in `t.a`"#]],
+        expect![[
+            r#"invalid | line 1: Ambiguous reference to unqualified field a |  | write the table's name in front, as in `t.a`"#
+        ]],
     );
 }
 
@@ -65,7 +71,9 @@ async fn errors_of_values() {
     );
     check(
         sql_error("SELECT sum(delay + 9223372036854775805) FROM flights").await,
-        expect!["invalid | line 1: arithmetic overflow | Overflow happened on: 5 + 9223372036854775805 | cast to a wider type first, for example CAST(x AS DECIMAL(38, 0)) or CAST(x AS DOUBLE)"],
+        expect![
+            "invalid | line 1: arithmetic overflow | Overflow happened on: 5 + 9223372036854775805 | cast to a wider type first, for example CAST(x AS DECIMAL(38, 0)) or CAST(x AS DOUBLE)"
+        ],
     );
 }
 
@@ -74,15 +82,21 @@ fn a_wrapped_error_is_that_of_its_root() {
     let inner = ArrowError::CsvError("incorrect number of fields for line 3, expected 2 got 1".to_owned());
     let wrapped = DataFusionError::Shared(Arc::new(DataFusionError::Context(
         "reading".to_owned(),
-        Box::new(DataFusionError::External(Box::new(ArrowError::ExternalError(Box::new(DataFusionError::from(inner)))))),
+        Box::new(DataFusionError::External(Box::new(ArrowError::ExternalError(Box::new(DataFusionError::from(
+            inner,
+        )))))),
     )));
     check(
         wrapped,
-        expect!["invalid | line 1: a row of a CSV file has the wrong number of columns | incorrect number of fields for line 3, expected 2 got 1 | fix that line, check the delimiter, or allow short rows with OPTIONS ('format.truncated_rows' 'true')"],
+        expect![
+            "invalid | line 1: a row of a CSV file has the wrong number of columns | incorrect number of fields for line 3, expected 2 got 1 | fix that line, check the delimiter, or allow short rows with OPTIONS ('format.truncated_rows' 'true')"
+        ],
     );
     check(
         DataFusionError::from(ParquetError::General("Invalid Parquet file. Corrupt footer".to_owned())),
-        expect!["corrupt | line 1: a Parquet file cannot be read | Parquet error: Invalid Parquet file. Corrupt footer | the file is truncated or damaged; write it again"],
+        expect![
+            "corrupt | line 1: a Parquet file cannot be read | Parquet error: Invalid Parquet file. Corrupt footer | the file is truncated or damaged; write it again"
+        ],
     );
 }
 

@@ -23,8 +23,9 @@ pub(super) fn describe(cause: &Cause<'_>) -> ErrorReport {
         Cause::Overflow(text) => ErrorReport::invalid("arithmetic overflow")
             .with_detail(text)
             .with_hint("cast to a wider type first, for example CAST(x AS DECIMAL(38, 0)) or CAST(x AS DOUBLE)"),
-        Cause::DivideByZero => ErrorReport::invalid("division by zero")
-            .with_hint("write x / nullif(y, 0) to get NULL where y is zero"),
+        Cause::DivideByZero => {
+            ErrorReport::invalid("division by zero").with_hint("write x / nullif(y, 0) to get NULL where y is zero")
+        }
         Cause::Cast(text) => ErrorReport::invalid("a value cannot be converted")
             .with_detail(text)
             .with_hint("TRY_CAST gives NULL for such values"),
@@ -86,11 +87,12 @@ fn store(error: &object_store::Error) -> ErrorReport {
         Error::InvalidPath { .. } | Error::UnknownConfigurationKey { .. } => {
             report(ErrorKind::Invalid, "the location or its options are not valid".to_owned())
         }
-        other => report(ErrorKind::Unavailable, "the object store did not answer as expected".to_owned())
-            .with_hint(match other.to_string().to_lowercase().contains("credential") {
+        other => report(ErrorKind::Unavailable, "the object store did not answer as expected".to_owned()).with_hint(
+            match other.to_string().to_lowercase().contains("credential") {
                 true => credentials,
                 false => "check AWS_ENDPOINT_URL and that the server is up, then run the job again",
-            }),
+            },
+        ),
     }
 }
 
@@ -170,9 +172,11 @@ fn syntax(error: &ParserError) -> ErrorReport {
 fn csv(text: &str) -> ErrorReport {
     let text = text.strip_prefix("Csv error: ").unwrap_or(text);
     if text.contains("incorrect number of fields") {
-        return ErrorReport::invalid("a row of a CSV file has the wrong number of columns").with_detail(text).with_hint(
-            "fix that line, check the delimiter, or allow short rows with OPTIONS ('format.truncated_rows' 'true')",
-        );
+        return ErrorReport::invalid("a row of a CSV file has the wrong number of columns")
+            .with_detail(text)
+            .with_hint(
+                "fix that line, check the delimiter, or allow short rows with OPTIONS ('format.truncated_rows' 'true')",
+            );
     }
     ErrorReport::invalid("a CSV file cannot be read")
         .with_detail(text)

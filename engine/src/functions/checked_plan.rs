@@ -16,7 +16,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, PhysicalGroupBy};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::joins::utils::JoinFilter;
-use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{
+    HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
+};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 
@@ -138,11 +140,8 @@ fn checked_aggregate(aggregate: &AggregateExec) -> Result<Arc<dyn ExecutionPlan>
 }
 
 fn checked_sort(sort: &SortExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let keys: Result<Vec<_>> = sort
-        .expr()
-        .iter()
-        .map(|key| Ok(PhysicalSortExpr::new(checked(Arc::clone(&key.expr))?, key.options)))
-        .collect();
+    let keys: Result<Vec<_>> =
+        sort.expr().iter().map(|key| Ok(PhysicalSortExpr::new(checked(Arc::clone(&key.expr))?, key.options))).collect();
     let Some(keys) = LexOrdering::new(keys?) else { return Ok(None) };
     let rebuilt = SortExec::new(keys, Arc::clone(sort.input()))
         .with_preserve_partitioning(sort.preserve_partitioning())
@@ -177,9 +176,10 @@ fn checked_join(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
     Ok(None)
 }
 
-type JoinKeys = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
+/// The left and right side of one equality of a join.
+type JoinKey = (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>);
 
-fn checked_keys(keys: &[(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)]) -> Result<JoinKeys> {
+fn checked_keys(keys: &[JoinKey]) -> Result<Vec<JoinKey>> {
     keys.iter().map(|(left, right)| Ok((checked(Arc::clone(left))?, checked(Arc::clone(right))?))).collect()
 }
 

@@ -178,11 +178,7 @@ impl<T: Summable> RunningSum<T> {
         T::narrow(self.sum).map(Some).ok_or_else(|| overflow(&self.data_type))
     }
 
-    fn fold(
-        &mut self,
-        values: &PrimitiveArray<T>,
-        step: impl Fn(T::Wide, T::Native) -> Option<T::Wide>,
-    ) -> Result<()> {
+    fn fold(&mut self, values: &PrimitiveArray<T>, step: impl Fn(T::Wide, T::Native) -> Option<T::Wide>) -> Result<()> {
         let mut sum = self.sum;
         let mut overflowed = false;
         each_value(values, |value| match step(sum, value) {

@@ -43,8 +43,10 @@ async fn arithmetic_fails_on_overflow() {
     overflows(&format!("SELECT count(*) FROM {BIG} WHERE x + 10 > 0")).await;
     overflows(&format!("SELECT x FROM {BIG} ORDER BY x + 10")).await;
     overflows(&format!("SELECT max(x + 10) FROM {BIG} GROUP BY g")).await;
-    overflows(&format!("SELECT count(*) FROM {BIG} JOIN generate_series(0, 9) u ON t.g = u.value AND t.x + u.value > 5"))
-        .await;
+    overflows(&format!(
+        "SELECT count(*) FROM {BIG} JOIN generate_series(0, 9) u ON t.g = u.value AND t.x + u.value > 5"
+    ))
+    .await;
 }
 
 #[tokio::test]

@@ -12,9 +12,8 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as LogicalStatement, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToSource, CopyToStatement, CreateExternalTable, Statement};
-use windrow_model::{
-    ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, OutputSpec, Program, StepOutcome, StepPlan,
-};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, OutputSpec, Program, StepOutcome, StepPlan};
 
 use super::big_stack::drop_on_big_stack;
 use super::catalog::{Catalog, FilesTable};
@@ -23,7 +22,7 @@ use super::target::{self, Writer};
 use super::{EngineOptions, PlannedStep};
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
-use crate::sql::{Action, Setting, StageTable, Written, check_setting, split};
+use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
 use crate::stores::{Stores, resolve_location};
 use crate::tables::Declared;
 use crate::{errors, session};
@@ -51,7 +50,10 @@ pub struct JobSession {
 enum Work {
     /// Nothing.
     Done(Answer),
-    Run { logical: Box<LogicalPlan>, purpose: Purpose },
+    Run {
+        logical: Box<LogicalPlan>,
+        purpose: Purpose,
+    },
 }
 
 /// What a statement says at once.
@@ -104,7 +106,8 @@ impl JobSession {
             }
         };
         let runtime = session::runtime(None, None, Arc::clone(&stores))?;
-        let state = session::base_state(session::base_config(), runtime);
+        let context = SessionContext::new_with_state(session::base_state(session::base_config(), runtime));
+        context.add_analyzer_rule(Arc::new(WindowFilter));
         Ok(JobSession {
             job,
             spec: spec.clone(),
@@ -112,7 +115,7 @@ impl JobSession {
             output,
             catalog: Catalog::from_specs(tables, base)?,
             statements,
-            context: SessionContext::new_with_state(state),
+            context,
             stores,
             defaults: options.clone(),
             options: options.clone(),
@@ -232,9 +235,12 @@ impl JobSession {
 
     async fn show(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
         let session = self.session();
-        // Lists of tables show those of the job file too.
-        let all = self.catalog.all_files_tables();
-        let opened = self.catalog.open(&all, &self.context, &session, &self.stores).await;
+        let mut tables = self.catalog.all_files_tables();
+        if !lists_tables(&statement) {
+            // `SHOW COLUMNS` names its table in a place that is no reference to the planner.
+            tables.retain(|table| self.statements[at].locate(table.table()).is_some());
+        }
+        let opened = self.catalog.open(&tables, &self.context, &session, &self.stores).await;
         opened.map_err(|report| prefixed(report, &self.place(at)))?;
         let logical = self.logical(at, statement).await?;
         let frame = DataFrame::new(self.session(), logical);
@@ -344,7 +350,8 @@ impl JobSession {
             (true, true, _) => Ok(false),
             (true, false, false) => {
                 let what = format!("{}: table `{local}` exists already", self.place(at));
-                Err(ErrorReport::new(ErrorKind::AlreadyExists, what).with_hint("write CREATE OR REPLACE, or IF NOT EXISTS"))
+                Err(ErrorReport::new(ErrorKind::AlreadyExists, what)
+                    .with_hint("write CREATE OR REPLACE, or IF NOT EXISTS"))
             }
         }
     }
@@ -374,7 +381,9 @@ impl JobSession {
         let session = self.session();
         let logical = session.statement_to_plan(statement).await.map_err(|error| self.explained(at, error))?;
         let (name, value) = match &logical {
-            LogicalPlan::Statement(LogicalStatement::SetVariable(set)) => (set.variable.clone(), Some(set.value.clone())),
+            LogicalPlan::Statement(LogicalStatement::SetVariable(set)) => {
+                (set.variable.clone(), Some(set.value.clone()))
+            }
             LogicalPlan::Statement(LogicalStatement::ResetVariable(reset)) => (reset.variable.clone(), None),
             _ => return Err(self.unsupported(at, "this kind of SET is not supported; write SET name = value")),
         };
@@ -400,9 +409,9 @@ impl JobSession {
         let query = match copy.source {
             CopyToSource::Query(query) => Statement::Statement(Box::new((*query).into())),
             CopyToSource::Relation(name) => {
-                let [select] = split(&format!("SELECT * FROM {name}"))?.try_into().map_err(|_| {
-                    ErrorReport::internal(format!("the table name {name} is not one name"))
-                })?;
+                let [select] = split(&format!("SELECT * FROM {name}"))?
+                    .try_into()
+                    .map_err(|_| ErrorReport::internal(format!("the table name {name} is not one name")))?;
                 select.parse().map_err(|error| self.explained(at, error))?
             }
         };
@@ -442,7 +451,9 @@ impl JobSession {
         };
         if let Some(target) = target {
             // Before the physical plan, which refers to the partition columns by their place.
-            check_columns(target, logical.schema().as_arrow()).map_err(|report| prefixed(report, &self.place(at)))?;
+            let schema = logical.schema().as_arrow();
+            check_columns(target, schema)
+                .map_err(|report| prefixed(with_nearest_column(report, target, schema), &self.place(at)))?;
         }
         let session = self.session();
         let planned = planning::distribute(logical, target, first_stage, cluster, &self.options, &session).await;
@@ -532,7 +543,8 @@ impl JobSession {
     }
 
     fn unknown_table(&self, at: usize, table: &str) -> ErrorReport {
-        let mut known: Vec<String> = self.catalog.all_files_tables().iter().map(|name| name.table().to_owned()).collect();
+        let mut known: Vec<String> =
+            self.catalog.all_files_tables().iter().map(|name| name.table().to_owned()).collect();
         let schema = self.context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
         known.extend(schema.map(|schema| schema.table_names()).unwrap_or_default());
         known.sort();
@@ -571,11 +583,32 @@ fn parse(written: &Written, at: usize, of: usize) -> Result<bool, ErrorReport> {
 }
 
 fn place(written: &Written, at: usize, of: usize) -> String {
-    if of == 1 { format!("line {}", written.line) } else { format!("statement {} of {of} (line {})", at + 1, written.line) }
+    if of == 1 {
+        format!("line {}", written.line)
+    } else {
+        format!("statement {} of {of} (line {})", at + 1, written.line)
+    }
 }
 
 fn prefixed(report: ErrorReport, place: &str) -> ErrorReport {
     ErrorReport { what: format!("{place}: {}", report.what), ..report }
+}
+
+/// Lists of tables and of their columns show those of the job file too.
+fn lists_tables(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(sql) => matches!(sql.as_ref(), SqlStatement::ShowTables { .. } | SqlStatement::Query(_)),
+        _ => false,
+    }
+}
+
+fn with_nearest_column(report: ErrorReport, target: &OutputTarget, schema: &Schema) -> ErrorReport {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    let unknown = target.partition_by.iter().find(|column| !names().any(|name| name == column.as_str()));
+    match unknown.and_then(|column| errors::nearest(column, names())) {
+        Some(name) => report.with_hint(format!("did you mean `{name}`?")),
+        None => report,
+    }
 }
 
 fn unique_names(schema: &Schema) -> Result<(), ErrorReport> {

@@ -120,10 +120,8 @@ pub(super) fn format_named(name: &str) -> Result<TableFormat, ErrorReport> {
 /// The format that a file's name says; a compression's ending may follow. `None` for folders.
 fn format_of_location(location: &Url) -> Option<TableFormat> {
     let name = location.path().rsplit('/').next()?.to_ascii_lowercase();
-    let name = [".gz", ".gzip", ".zst", ".bz2", ".xz"]
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-        .unwrap_or(&name);
+    let name =
+        [".gz", ".gzip", ".zst", ".bz2", ".xz"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
     let (stem, extension) = name.rsplit_once('.')?;
     match (stem.is_empty(), extension) {
         (true, _) => None,
@@ -136,7 +134,8 @@ fn format_of_location(location: &Url) -> Option<TableFormat> {
 
 fn mode_named(name: &str) -> Result<OutputMode, ErrorReport> {
     OutputMode::from_name(&name.to_ascii_lowercase()).ok_or_else(|| {
-        ErrorReport::invalid(format!("`{name}` is not an output mode")).with_hint("modes are overwrite, append and error")
+        ErrorReport::invalid(format!("`{name}` is not an output mode"))
+            .with_hint("modes are overwrite, append and error")
     })
 }
 

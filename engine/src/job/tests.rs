@@ -232,6 +232,28 @@ async fn long_chains_end_neither_the_process_nor_the_session() {
     }
 }
 
+/// A worker runs an attempt on a thread of ordinary size, and drops its plan there.
+#[tokio::test]
+async fn the_longest_chain_runs_on_half_of_a_default_stack() {
+    const HALF_OF_DEFAULT_BYTES: usize = 1 << 20;
+    let chain = vec!["value"; crate::guards::OPERATORS_MAX as usize].join(" + ");
+    let sql = format!("SELECT max({chain}) FROM generate_series(1, 3)");
+    let (context, plan) = on_big_stack(move || async move {
+        let context = crate::oracle::oracle_context(1);
+        let planned = async { context.sql(&sql).await?.create_physical_plan().await }.await;
+        let plan = planned.map_err(|error| crate::errors::report(error, "planning"))?;
+        Ok((context.task_ctx(), plan))
+    })
+    .await
+    .unwrap();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(datafusion::physical_plan::collect(plan, context)).unwrap()
+    };
+    let rows = std::thread::Builder::new().stack_size(HALF_OF_DEFAULT_BYTES).spawn(run).unwrap().join().unwrap();
+    assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+}
+
 #[tokio::test]
 async fn a_script_is_explained_without_a_trace() {
     let dir = flights();

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
@@ -27,11 +27,31 @@ pub(super) fn of(
     stages: &[CutStage],
 ) -> Result<Determinism> {
     let class = of_plan(root, stages)?;
-    // A sum of floats depends in its last bits on the order of its terms, and so does the hash of that sum.
-    if class == Determinism::Unordered && divides_by_float(root, output)? {
+    // A sum of floats depends in its last bits on the order of its terms, and so does where a row goes or whether it
+    // stays when that is decided by the sum.
+    let decided_by_floats =
+        || Ok::<_, DataFusionError>(divides_by_float(root, output)? || places_float_sums(root, output));
+    if class == Determinism::Unordered && decided_by_floats()? {
         return Ok(Determinism::Indeterminate);
     }
     Ok(class)
+}
+
+/// Whether rows that carry a float aggregate are filtered or divided. Which of their columns decides is not followed:
+/// a class that is too careful only costs a few more re-runs.
+fn places_float_sums(root: &Arc<dyn ExecutionPlan>, output: &OutputPartitioning) -> bool {
+    let divided = matches!(output, OutputPartitioning::Hash { .. });
+    (divided || any(root, &|plan| plan.is::<FilterExec>())) && any(root, &sums_floats)
+}
+
+fn sums_floats(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else { return false };
+    let partial = matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce);
+    !partial && aggregate.aggr_expr().iter().any(|function| function.field().data_type().is_floating())
+}
+
+fn any(plan: &Arc<dyn ExecutionPlan>, holds: &dyn Fn(&Arc<dyn ExecutionPlan>) -> bool) -> bool {
+    holds(plan) || plan.children().into_iter().any(|child| any(child, holds))
 }
 
 fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determinism> {
@@ -95,9 +115,39 @@ fn depends_on_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.downcast_ref::<AggregateExec>().is_some_and(has_ordered_aggregate)
 }
 
+/// Aggregates whose value does not depend on the order of their input (but for the last bits of floats).
+/// Anything else may: `array_agg`, `first_value`, a function of a later version.
+const COMMUTATIVE: [&str; 24] = [
+    "sum",
+    "count",
+    "min",
+    "max",
+    "avg",
+    "median",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_pop",
+    "var",
+    "var_pop",
+    "corr",
+    "covar_samp",
+    "covar_pop",
+    "grouping",
+    "regr_slope",
+    "regr_intercept",
+    "regr_count",
+    "regr_r2",
+    "approx_distinct",
+];
+
 fn has_ordered_aggregate(aggregate: &AggregateExec) -> bool {
-    let mut functions = aggregate.aggr_expr().iter();
-    functions.any(|function| function.order_sensitivity() != AggregateOrderSensitivity::Insensitive)
+    // A limit inside of an aggregate keeps the groups that came first.
+    aggregate.limit_options().is_some()
+        || aggregate.aggr_expr().iter().any(|function| !COMMUTATIVE.contains(&function.fun().name()))
 }
 
 fn divides_by_float(root: &Arc<dyn ExecutionPlan>, output: &OutputPartitioning) -> Result<bool> {

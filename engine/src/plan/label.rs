@@ -76,8 +76,9 @@ fn table_name(scan: &FileScanConfig) -> String {
     let parts: Vec<String> = first.object_meta.location.parts().map(|part| part.as_ref().to_owned()).collect();
     let folder = parts.iter().rev().skip(1).find(|part| !part.contains('='));
     let file = parts.last().map(|file| file.split('.').next().unwrap_or(file).to_owned());
-    let name = if alone && !has_partition_columns(scan) { file } else { folder.cloned() };
-    name.unwrap_or_else(|| "files".to_owned())
+    // A file that a writer numbered says nothing; its folder is the table.
+    let telling = file.filter(|file| alone && !has_partition_columns(scan) && !file.starts_with("part-"));
+    telling.or_else(|| folder.cloned()).unwrap_or_else(|| "files".to_owned())
 }
 
 fn has_partition_columns(scan: &FileScanConfig) -> bool {

@@ -33,6 +33,7 @@ use windrow_model::StagePlan;
 pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;
+pub(crate) use scans::input_files;
 pub use shuffle_read::{Reads, ShuffleReadExec};
 pub use spread::{choose_spread, configure, input_bytes};
 

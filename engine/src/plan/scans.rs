@@ -37,6 +37,16 @@ pub(super) fn file_scans(plan: &Arc<dyn ExecutionPlan>) -> Vec<&FileScanConfig> 
     scans.into_iter().map(|(_, scan)| scan).collect()
 }
 
+/// Paths of the files that `plan` scans, each once, in order.
+pub(crate) fn input_files(plan: &Arc<dyn ExecutionPlan>) -> Vec<String> {
+    let scans = file_scans(plan);
+    let files = scans.iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.files());
+    let mut paths: Vec<String> = files.map(|file| file.object_meta.location.to_string()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
 fn each_scan<'a>(
     plan: &'a Arc<dyn ExecutionPlan>,
     act: &mut dyn FnMut(&'a Arc<dyn ExecutionPlan>, &'a FileScanConfig),

@@ -20,8 +20,11 @@ pub const BATCH_ROWS: usize = 8192;
 /// Rows below which per-batch overhead (a message header per column, a compression frame per buffer) outweighs.
 const BATCH_ROWS_MIN: usize = 256;
 
-/// Rows of one partition are encoded once they take this much memory, however few they are.
+/// Rows of one partition are encoded once they take this much memory, however few they are and whatever the budget.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Wide rows are encoded below this only if they are single rows: smaller batches are mostly overhead.
+const BATCH_BYTES_MIN: usize = 64 << 10;
 
 /// What a value of unknown width is taken for when sizing batches, in bytes.
 const VARIABLE_WIDTH_GUESS: usize = 32;
@@ -45,17 +48,31 @@ impl ShuffleCompression {
     }
 }
 
-/// Rows per stored batch, so that the rows waiting in `partitions` buffers fit in `budget_bytes`.
-pub fn batch_rows(schema: &Schema, partitions: usize, budget_bytes: usize) -> usize {
-    let width = |data_type: &DataType| data_type.primitive_width().unwrap_or(VARIABLE_WIDTH_GUESS);
-    let row: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
-    (budget_bytes / (row.max(1) * partitions.max(1))).clamp(BATCH_ROWS_MIN, BATCH_ROWS)
+/// How many rows wait in one partition's buffer before they are encoded: whichever bound is reached first.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    rows: usize,
+    bytes: usize,
+}
+
+impl BatchLimits {
+    /// Limits with which the rows waiting in `partitions` buffers fit in `budget_bytes`: by a guess of their width, and
+    /// by their bytes where the guess is wrong.
+    pub fn new(schema: &Schema, partitions: usize, budget_bytes: usize) -> BatchLimits {
+        let width = |data_type: &DataType| data_type.primitive_width().unwrap_or(VARIABLE_WIDTH_GUESS);
+        let row: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+        let share = budget_bytes / partitions.max(1);
+        BatchLimits {
+            rows: (share / row.max(1)).clamp(BATCH_ROWS_MIN, BATCH_ROWS),
+            bytes: share.clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
+        }
+    }
 }
 
 /// Turns the rows of one reduce partition into stored bytes.
 pub struct PartitionEncoder {
     coalescer: BatchCoalescer,
-    batch_rows: usize,
+    limits: BatchLimits,
     encoder: Option<StreamEncoder>,
     schema: SchemaRef,
     compression: ShuffleCompression,
@@ -64,22 +81,22 @@ pub struct PartitionEncoder {
 }
 
 impl PartitionEncoder {
-    pub fn new(schema: SchemaRef, batch_rows: usize, compression: ShuffleCompression) -> Self {
+    pub fn new(schema: SchemaRef, limits: BatchLimits, compression: ShuffleCompression) -> Self {
         // Batches that are large already are not worth another copy.
-        let coalescer =
-            BatchCoalescer::new(Arc::clone(&schema), batch_rows).with_biggest_coalesce_batch_size(Some(batch_rows / 2));
+        let coalescer = BatchCoalescer::new(Arc::clone(&schema), limits.rows)
+            .with_biggest_coalesce_batch_size(Some(limits.rows / 2));
         let (index, crc) = Default::default();
-        PartitionEncoder { coalescer, batch_rows, encoder: None, schema, compression, index, crc }
+        PartitionEncoder { coalescer, limits, encoder: None, schema, compression, index, crc }
     }
 
     /// Takes rows; gives the bytes of each batch that became full.
     pub fn push(&mut self, batch: &RecordBatch, full: &mut Vec<Bytes>) -> Result<(), ArrowError> {
         let mut start = 0;
         while start < batch.num_rows() {
-            let rows = self.batch_rows.min(batch.num_rows() - start);
+            let rows = self.limits.rows.min(batch.num_rows() - start);
             self.coalescer.push_batch(batch.slice(start, rows))?;
             start += rows;
-            if self.coalescer.get_buffered_rows() > 0 && self.coalescer.size() > BATCH_BYTES_MAX {
+            if self.coalescer.get_buffered_rows() > 0 && self.coalescer.size() > self.limits.bytes {
                 self.coalescer.finish_buffered_batch()?;
             }
             self.encode_completed(full)?;

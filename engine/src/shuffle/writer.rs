@@ -16,7 +16,7 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use parking_lot::Mutex;
 use windrow_model::{Failure, MapOutputId, TaskId};
 
-use super::format::{PartitionEncoder, ShuffleCompression, batch_rows};
+use super::format::{BatchLimits, PartitionEncoder, ShuffleCompression};
 use super::memory::ShuffleMemory;
 use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 
@@ -114,9 +114,9 @@ impl RowRouter {
 
 impl OutputWriter {
     pub fn new(id: MapOutputId, place: OutputPlace, schema: SchemaRef, partitions: u32) -> Self {
-        let rows = batch_rows(&schema, partitions as usize, place.batching_bytes);
+        let limits = BatchLimits::new(&schema, partitions as usize, place.batching_bytes);
         let partition = || {
-            let encoder = PartitionEncoder::new(Arc::clone(&schema), rows, place.compression);
+            let encoder = PartitionEncoder::new(Arc::clone(&schema), limits, place.compression);
             Mutex::new(PartitionWriter { encoder, chunks: Vec::new() })
         };
         let partitions = (0..partitions).map(|_| partition()).collect();

@@ -47,13 +47,22 @@ pub(crate) fn check_setting(name: &str) -> Result<Setting, ErrorReport> {
     let report = ErrorReport::new(ErrorKind::Unsupported, format!("the setting `{name}` cannot be changed in a job"));
     Err(match errors::nearest(name, OWN.iter().map(|(own, _)| *own)) {
         Some(own) => report.with_hint(format!("did you mean `{own}`?")),
-        None => report.with_hint(format!("a job may set {}*, and {}", PREFIXES.join("*, "), OWN.map(|own| own.0).join(", "))),
+        None => report.with_hint(format!(
+            "a job may set {}*, and {}",
+            PREFIXES.join("*, "),
+            OWN.map(|own| own.0).join(", ")
+        )),
     })
 }
 
 impl Setting {
     /// Sets one of Windrow's own settings; `None` puts the default back.
-    pub fn apply(self, options: &mut EngineOptions, defaults: &EngineOptions, value: Option<&str>) -> Result<(), ErrorReport> {
+    pub fn apply(
+        self,
+        options: &mut EngineOptions,
+        defaults: &EngineOptions,
+        value: Option<&str>,
+    ) -> Result<(), ErrorReport> {
         let bytes = |default: u64| match value {
             None => Ok(default),
             Some(text) => parse_bytes(text).map_err(|error| ErrorReport::invalid(error.to_string())),
@@ -76,7 +85,9 @@ mod tests {
         assert_eq!(check_setting("windrow.partition_bytes"), Ok(Setting::PartitionBytes));
         assert_eq!(check_setting("datafusion.execution.batch_size"), Ok(Setting::DataFusion));
         assert_eq!(check_setting("datafusion.execution.target_partitions"), Ok(Setting::Ignored));
-        for name in ["datafusion.runtime.memory_limit", "datafusion.catalog.location", "datafusion.sql_parser.recursion_limit"] {
+        for name in
+            ["datafusion.runtime.memory_limit", "datafusion.catalog.location", "datafusion.sql_parser.recursion_limit"]
+        {
             assert_eq!(check_setting(name).unwrap_err().kind, ErrorKind::Unsupported, "{name}");
         }
         let report = check_setting("windrow.small_job_byte").unwrap_err();

@@ -35,7 +35,7 @@ impl TableProvider for StageTable {
     }
 
     fn table_type(&self) -> TableType {
-        TableType::Temporary
+        TableType::Base
     }
 
     async fn scan(

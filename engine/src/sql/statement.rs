@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn syntax_errors_carry_line_and_column_of_the_whole_script() {
-        let written = split("SELECT 1;\nSELECT\n  FROM FROM t").unwrap();
+        let written = split("SELECT 1;\nSELECT *\n  FORM t").unwrap();
         let report = errors::report(written[1].parse().unwrap_err(), "");
         assert!(report.what.starts_with("syntax error at line 3, column "), "{report:?}");
         let written = split("SELECT (1").unwrap();

@@ -22,6 +22,7 @@ use crate::session;
 use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
 use crate::sink::{WriteIdentity, WriteLog};
 use crate::stores::Stores;
+use crate::tables::pin_inputs;
 
 pub use metrics::OperatorMetrics;
 use metrics::PlanTotals;
@@ -47,6 +48,7 @@ pub const INLINE_RESULT_BYTES_MAX: u64 = 64 << 10;
 pub struct TaskEnvironment {
     base: SessionState,
     runtime: Arc<RuntimeEnv>,
+    stores: Arc<Stores>,
     operator_bytes: u64,
     place: OutputPlace,
 }
@@ -123,7 +125,7 @@ impl TaskEnvironment {
     pub fn new(resources: &TaskResources, stores: Arc<Stores>) -> Result<TaskEnvironment, ErrorReport> {
         let operator_bytes = resources.memory_bytes / 100 * OPERATOR_SHARE;
         let shuffle_bytes = resources.memory_bytes / 100 * SHUFFLE_SHARE;
-        let runtime = session::runtime(Some(operator_bytes), Some(resources.spill_dir.clone()), stores)?;
+        let runtime = session::runtime(Some(operator_bytes), Some(resources.spill_dir.clone()), Arc::clone(&stores))?;
         let batching_bytes = shuffle_bytes / BATCHING_DIVISOR / u64::from(resources.slots.max(1));
         let place = OutputPlace {
             dir: resources.shuffle_dir.clone(),
@@ -132,7 +134,7 @@ impl TaskEnvironment {
             batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
         };
         let base = session::base_state(session::base_config(), Arc::clone(&runtime));
-        Ok(TaskEnvironment { base, runtime, operator_bytes, place })
+        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, place })
     }
 
     /// The account of map outputs in memory.
@@ -190,11 +192,14 @@ impl Attempt {
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))
-            .with_extension(Arc::clone(&log));
+            .with_extension(Arc::clone(&log))
+            .with_extension(Arc::clone(&env.stores));
         let pool = Arc::new(PeakRecordingPool::new(Arc::clone(&env.runtime.memory_pool)));
+        // Files are read as they were when the statement was planned, or not at all.
+        let runtime = pin_inputs(&env.attempt_runtime(&pool), &decoded.plan).map_err(fail)?;
         let context = TaskContext::from(&env.base)
             .with_session_config(config)
-            .with_runtime(env.attempt_runtime(&pool))
+            .with_runtime(runtime)
             .with_task_id(task.to_string());
         Ok(Attempt { request, decoded, context: Arc::new(context), pool, log, place: env.place.clone() })
     }

@@ -13,6 +13,7 @@ use windrow_model::{Failure, TaskId};
 
 use super::TaskProgress;
 use crate::errors;
+use crate::plan::input_files;
 use crate::shuffle::{OutputError, OutputWriter, RowRouter, StoredOutput};
 
 /// Shared by the threads of one attempt.
@@ -97,9 +98,10 @@ pub async fn drain(
     task: TaskId,
 ) -> Result<(), Failure> {
     let mut router = out.router().map_err(|error| error.into_failure(task))?;
-    let mut rows = plan.execute(partition as usize, context).map_err(|error| errors::failure(error, task))?;
+    let failed = |error| errors::failure_reading(error, task, || input_files(&plan));
+    let mut rows = plan.execute(partition as usize, context).map_err(failed)?;
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|error| errors::failure(error, task))?;
+        let batch = batch.map_err(failed)?;
         progress.add(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
         out.push(&mut router, batch).map_err(|error| error.into_failure(task))?;
     }

@@ -30,11 +30,7 @@ impl From<wire::ErrorReport> for ErrorReport {
 }
 
 fn fetch_failure(output: MapOutputId, peer: WorkerId, detail: String) -> wire::FetchFailure {
-    wire::FetchFailure {
-        output: Some(output.into()),
-        peer: peer.0,
-        detail,
-    }
+    wire::FetchFailure { output: Some(output.into()), peer: peer.0, detail }
 }
 
 impl From<Failure> for wire::Failure {
@@ -74,18 +70,11 @@ impl TryFrom<wire::Failure> for Failure {
                 peer: WorkerId(fetch.peer),
                 detail: fetch.detail,
             },
-            Kind::WorkerLost(worker) => Failure::WorkerLost {
-                worker: WorkerId(worker),
-            },
-            Kind::Preempted(worker) => Failure::Preempted {
-                worker: WorkerId(worker),
-            },
+            Kind::WorkerLost(worker) => Failure::WorkerLost { worker: WorkerId(worker) },
+            Kind::Preempted(worker) => Failure::Preempted { worker: WorkerId(worker) },
             Kind::TimedOutAfterMs(after_ms) => Failure::TimedOut { after_ms },
             Kind::DiskFullPath(path) => Failure::DiskFull { path },
-            Kind::Corrupt(fetch) => Failure::Corrupt {
-                output: blamed_output(&fetch)?,
-                peer: WorkerId(fetch.peer),
-            },
+            Kind::Corrupt(fetch) => Failure::Corrupt { output: blamed_output(&fetch)?, peer: WorkerId(fetch.peer) },
             Kind::Panicked(report) => Failure::Panicked(report.into()),
             Kind::Unavailable(report) => Failure::Unavailable(report.into()),
             Kind::Internal(report) => Failure::Internal(report.into()),
@@ -99,40 +88,22 @@ mod tests {
     use windrow_model::{AttemptId, JobId, StageId, TaskId};
 
     fn report() -> ErrorReport {
-        ErrorReport::new(ErrorKind::Exhausted, "what")
-            .with_detail("detail")
-            .with_hint("hint")
+        ErrorReport::new(ErrorKind::Exhausted, "what").with_detail("detail").with_hint("hint")
     }
 
     fn every_failure() -> Vec<Failure> {
-        let task = TaskId {
-            stage: StageId {
-                job: JobId(1),
-                index: 2,
-            },
-            index: 3,
-        };
-        let output = MapOutputId {
-            task,
-            attempt: AttemptId { epoch: 4, n: 5 },
-        };
+        let task = TaskId { stage: StageId { job: JobId(1), index: 2 }, index: 3 };
+        let output = MapOutputId { task, attempt: AttemptId { epoch: 4, n: 5 } };
         vec![
             Failure::Query(report()),
             Failure::UserCode(report()),
             Failure::OutOfMemory(report()),
-            Failure::FetchFailed {
-                output,
-                peer: WorkerId(6),
-                detail: "reset".into(),
-            },
+            Failure::FetchFailed { output, peer: WorkerId(6), detail: "reset".into() },
             Failure::WorkerLost { worker: WorkerId(6) },
             Failure::Preempted { worker: WorkerId(6) },
             Failure::TimedOut { after_ms: 1500 },
             Failure::DiskFull { path: "shuffle".into() },
-            Failure::Corrupt {
-                output,
-                peer: WorkerId(6),
-            },
+            Failure::Corrupt { output, peer: WorkerId(6) },
             Failure::Panicked(report()),
             Failure::Unavailable(report()),
             Failure::Internal(report()),
@@ -162,16 +133,7 @@ mod tests {
 
     #[test]
     fn an_unknown_error_kind_keeps_its_words() {
-        let wire = wire::ErrorReport {
-            kind: "novel".into(),
-            ..report().into()
-        };
-        assert_eq!(
-            ErrorReport::from(wire),
-            ErrorReport {
-                kind: ErrorKind::Internal,
-                ..report()
-            }
-        );
+        let wire = wire::ErrorReport { kind: "novel".into(), ..report().into() };
+        assert_eq!(ErrorReport::from(wire), ErrorReport { kind: ErrorKind::Internal, ..report() });
     }
 }

@@ -8,50 +8,31 @@ use crate as wire;
 
 impl From<AttemptId> for wire::AttemptId {
     fn from(id: AttemptId) -> Self {
-        wire::AttemptId {
-            epoch: id.epoch,
-            n: id.n,
-        }
+        wire::AttemptId { epoch: id.epoch, n: id.n }
     }
 }
 
 impl From<wire::AttemptId> for AttemptId {
     fn from(id: wire::AttemptId) -> Self {
-        AttemptId {
-            epoch: id.epoch,
-            n: id.n,
-        }
+        AttemptId { epoch: id.epoch, n: id.n }
     }
 }
 
 impl From<TaskId> for wire::TaskId {
     fn from(id: TaskId) -> Self {
-        wire::TaskId {
-            job: id.stage.job.0,
-            stage: id.stage.index,
-            task: id.index,
-        }
+        wire::TaskId { job: id.stage.job.0, stage: id.stage.index, task: id.index }
     }
 }
 
 impl From<wire::TaskId> for TaskId {
     fn from(id: wire::TaskId) -> Self {
-        TaskId {
-            stage: StageId {
-                job: JobId(id.job),
-                index: id.stage,
-            },
-            index: id.task,
-        }
+        TaskId { stage: StageId { job: JobId(id.job), index: id.stage }, index: id.task }
     }
 }
 
 impl From<MapOutputId> for wire::MapOutputId {
     fn from(id: MapOutputId) -> Self {
-        wire::MapOutputId {
-            task: Some(id.task.into()),
-            attempt: Some(id.attempt.into()),
-        }
+        wire::MapOutputId { task: Some(id.task.into()), attempt: Some(id.attempt.into()) }
     }
 }
 
@@ -85,13 +66,7 @@ mod tests {
 
     fn output() -> MapOutputId {
         MapOutputId {
-            task: TaskId {
-                stage: StageId {
-                    job: JobId(7),
-                    index: 2,
-                },
-                index: 14,
-            },
+            task: TaskId { stage: StageId { job: JobId(7), index: 2 }, index: 14 },
             attempt: AttemptId { epoch: 3, n: 99 },
         }
     }
@@ -103,10 +78,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_named() {
-        let id = wire::MapOutputId {
-            attempt: None,
-            ..output().into()
-        };
+        let id = wire::MapOutputId { attempt: None, ..output().into() };
         let error = MapOutputId::try_from(id).expect_err("no attempt");
         assert_eq!(error.to_string(), "invalid message: `MapOutputId.attempt` is missing");
     }
@@ -114,10 +86,7 @@ mod tests {
     #[test]
     fn a_fragment_hash_has_sixteen_bytes() {
         let hash = FragmentHash([9; 16]);
-        assert_eq!(
-            fragment_hash_from_wire(&fragment_hash_to_wire(hash), "RunTask.fragment"),
-            Ok(hash)
-        );
+        assert_eq!(fragment_hash_from_wire(&fragment_hash_to_wire(hash), "RunTask.fragment"), Ok(hash));
         assert!(fragment_hash_from_wire(b"short", "RunTask.fragment").is_err());
     }
 }

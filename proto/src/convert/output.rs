@@ -6,39 +6,15 @@ use crate as wire;
 
 impl From<WrittenFile> for wire::WrittenFile {
     fn from(file: WrittenFile) -> Self {
-        let WrittenFile {
-            path,
-            staged,
-            parts,
-            rows,
-            bytes,
-        } = file;
-        wire::WrittenFile {
-            path,
-            staged,
-            parts,
-            rows,
-            bytes,
-        }
+        let WrittenFile { path, staged, parts, rows, bytes } = file;
+        wire::WrittenFile { path, staged, parts, rows, bytes }
     }
 }
 
 impl From<wire::WrittenFile> for WrittenFile {
     fn from(file: wire::WrittenFile) -> Self {
-        let wire::WrittenFile {
-            path,
-            staged,
-            parts,
-            rows,
-            bytes,
-        } = file;
-        WrittenFile {
-            path,
-            staged,
-            parts,
-            rows,
-            bytes,
-        }
+        let wire::WrittenFile { path, staged, parts, rows, bytes } = file;
+        WrittenFile { path, staged, parts, rows, bytes }
     }
 }
 

@@ -66,12 +66,7 @@ impl TryFrom<wire::OutputSpec> for OutputSpec {
 
 impl From<Program> for wire::job_spec::Program {
     fn from(program: Program) -> Self {
-        let Program::Sql {
-            script,
-            base,
-            tables,
-            output,
-        } = program;
+        let Program::Sql { script, base, tables, output } = program;
         wire::job_spec::Program::Sql(wire::SqlProgram {
             script,
             base,
@@ -86,10 +81,7 @@ impl TryFrom<wire::job_spec::Program> for Program {
 
     fn try_from(program: wire::job_spec::Program) -> Result<Self, InvalidMessage> {
         let wire::job_spec::Program::Sql(sql) = program;
-        let tables = sql
-            .tables
-            .into_iter()
-            .map(|(name, table)| Ok((name, table.try_into()?)));
+        let tables = sql.tables.into_iter().map(|(name, table)| Ok((name, table.try_into()?)));
         Ok(Program::Sql {
             script: sql.script,
             base: sql.base,
@@ -107,9 +99,7 @@ impl From<JobSpec> for wire::JobSpec {
             queue: spec.queue,
             priority: u32::from(spec.priority),
             submitted_by: spec.submitted_by,
-            timeout_ms: spec
-                .timeout
-                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            timeout_ms: spec.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             client_token: spec.client_token,
             program: Some(spec.program.into()),
         }
@@ -179,24 +169,14 @@ mod tests {
 
     #[test]
     fn a_priority_beyond_the_scale_is_refused() {
-        let wire = wire::JobSpec {
-            priority: 101,
-            ..spec().into()
-        };
+        let wire = wire::JobSpec { priority: 101, ..spec().into() };
         assert_eq!(JobSpec::try_from(wire).expect_err("too high").field, "JobSpec.priority");
     }
 
     #[test]
     fn an_unknown_format_is_named() {
-        let wire = wire::TableSpec {
-            location: "x".into(),
-            format: "xml".into(),
-            ..Default::default()
-        };
+        let wire = wire::TableSpec { location: "x".into(), format: "xml".into(), ..Default::default() };
         let error = TableSpec::try_from(wire).expect_err("no such format");
-        assert_eq!(
-            error.to_string(),
-            "invalid message: `TableSpec.format` is the unknown format `xml`"
-        );
+        assert_eq!(error.to_string(), "invalid message: `TableSpec.format` is the unknown format `xml`");
     }
 }
