@@ -32,7 +32,10 @@ pub enum OnInterrupt {
 pub async fn follow(client: &Client, job: JobId, format: RowFormat, on_interrupt: OnInterrupt) -> Outcome {
     let ended = until_end(client, job, on_interrupt).await?;
     let outcome = match outcome_of(&ended) {
-        Ok(()) => print_results(client, &ended, format).await,
+        Ok(()) => tokio::select! {
+            printed = print_results(client, &ended, format) => printed,
+            _ = tokio::signal::ctrl_c() => Err(PrintError::Report(left_alone(job, on_interrupt))),
+        },
         Err(report) => Err(PrintError::Report(report)),
     };
     let summary = Summary::new(&ended, *outcome.as_ref().unwrap_or(&0));

@@ -17,6 +17,7 @@ type BuildInput = Box<dyn FnOnce(RequestId) -> Input + Send>;
 pub(crate) type Question = Box<dyn FnOnce(&State) + Send>;
 
 /// One message to the driver.
+#[expect(clippy::large_enum_variant, reason = "the inbox is short, and a planned step is rare beside heartbeats")]
 pub(crate) enum Call {
     Input(Input),
     /// An input that the core answers.

@@ -203,7 +203,8 @@ impl Driver {
         match outcome {
             Ok((session, planned)) => {
                 let input = self.state.planned(job, step, planned);
-                if let Some(dossier) = self.state.dossiers.get_mut(&job) {
+                let ended = self.state.scheduler.job(job).is_none_or(|job| job.state().is_final());
+                if !ended && let Some(dossier) = self.state.dossiers.get_mut(&job) {
                     dossier.session = Some(session);
                 }
                 input

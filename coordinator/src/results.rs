@@ -34,7 +34,7 @@ pub(crate) async fn result(driver: &ToDriver, job: JobId, step: u32) -> Result<w
     loop {
         match driver.query(move |state| find(state, job, step)).await?? {
             Found::Text(text) => return Ok(wire::ResultResponse { text, ..Default::default() }),
-            Found::Rows { schema, rows } => return immediate(&schema, &rows),
+            Found::Rows { schema, rows } => return immediate(job, &schema, &rows),
             Found::Parts { schema, parts } => {
                 let schema = ipc::encode(&schema, &[])?;
                 return Ok(wire::ResultResponse { schema, parts, text: String::new() });
@@ -45,9 +45,15 @@ pub(crate) async fn result(driver: &ToDriver, job: JobId, step: u32) -> Result<w
     }
 }
 
-fn immediate(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<wire::ResultResponse, ErrorReport> {
+fn immediate(job: JobId, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<wire::ResultResponse, ErrorReport> {
     let stream = ipc::encode(schema, batches)?;
+    // No task made them and no worker holds them: the id only says whose they are.
+    let nobody = wire::MapOutputId {
+        task: Some(wire::TaskId { job: job.0, ..Default::default() }),
+        attempt: Some(wire::AttemptId::default()),
+    };
     let part = wire::ResultPart {
+        output: Some(nobody),
         rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
         bytes: stream.len() as u64,
         inline: Some(stream),

@@ -25,7 +25,7 @@ use crate::view::worker_name;
 /// How long the children may take to be ready.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a child may take to end before it is killed.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
+const STOP_PATIENCE: Duration = Duration::from_secs(75);
 
 pub async fn run(args: UpArgs, log_format: LogFormat) -> Outcome {
     let stop = stop_requested()?;

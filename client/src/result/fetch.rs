@@ -114,7 +114,13 @@ impl RowStream {
         let first = self.recoveries == 1 && matches!(trouble, Trouble::Broken(_));
         if !first {
             self.client.report_unreachable(old.output, old.worker).await?;
-            self.parts = read_parts(self.client.result_parts(self.job, self.step).await?.parts)?;
+            let parts = read_parts(self.client.result_parts(self.job, self.step).await?.parts)?;
+            // Rows of an earlier part came from a run that was thrown away: those of this one may repeat or lack some.
+            let earlier = self.parts[..self.at].iter().zip(&parts);
+            if let Some((gone, _)) = earlier.into_iter().find(|(was, is)| was.rows > 0 && was.output != is.output) {
+                return Err(moved(gone, gone.rows));
+            }
+            self.parts = parts;
         }
         let Some(new) = self.parts.get(self.at) else {
             return Err(ErrorReport::internal(format!("the result of {} has fewer parts than before", self.job)));

@@ -179,7 +179,7 @@ fn spilled_outputs_hold_the_same_bytes_as_those_in_memory() {
 fn an_empty_partition_is_no_bytes_and_an_empty_single_output_tells_its_schema() {
     let dir = tempfile::tempdir().unwrap();
     let one = rows(1);
-    let (stored, _) = write(place(&dir, 1 << 20), &[one.clone()], PARTITIONS);
+    let (stored, _) = write(place(&dir, 1 << 20), std::slice::from_ref(&one), PARTITIONS);
     assert_eq!(stored.index().iter().filter(|partition| partition.len == 0).count(), 2);
     assert_eq!(read_sorted(stored, &one.schema()), one);
     let (single, _) = write(place(&dir, 1 << 20), &[one.slice(0, 0)], 1);
@@ -213,7 +213,7 @@ fn a_few_rows_of_a_large_page_do_not_carry_the_page() {
 fn a_flipped_bit_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let batch = rows(5000);
-    let (stored, _) = write(place(&dir, 64 << 20), &[batch.clone()], 1);
+    let (stored, _) = write(place(&dir, 64 << 20), std::slice::from_ref(&batch), 1);
     let flipped = inputs(stored, |nth, piece| match piece {
         PartBytes::Chunk { part, bytes } if nth == 20 => {
             let mut bytes = bytes.to_vec();
@@ -239,7 +239,7 @@ fn missing_bytes_are_a_loss_and_not_an_end_of_data() {
     ];
     for damage in losses {
         let dir = tempfile::tempdir().unwrap();
-        let (stored, _) = write(place(&dir, 64 << 20), &[batch.clone()], 1);
+        let (stored, _) = write(place(&dir, 64 << 20), std::slice::from_ref(&batch), 1);
         let error = read_partition(&inputs(stored, damage), ReadSelection::All, &batch.schema()).unwrap_err();
         assert!(matches!(fetch_error(error), FetchError::Lost { .. }));
     }
@@ -249,7 +249,7 @@ fn missing_bytes_are_a_loss_and_not_an_end_of_data() {
 fn a_wrong_row_count_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let batch = rows(10);
-    let (stored, _) = write(place(&dir, 1 << 20), &[batch.clone()], 1);
+    let (stored, _) = write(place(&dir, 1 << 20), std::slice::from_ref(&batch), 1);
     let wrong = inputs(stored, |_, piece| match piece {
         PartBytes::End { part, end } => Some(PartBytes::End { part, end: PartEnd { rows: end.rows + 1, ..end } }),
         chunk => Some(chunk),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use windrow_model::{ErrorKind, ErrorReport, OutputMode, WrittenFile};
 
 use super::folder::{Created, Folder, Placed};
-use super::manifest::{self, FORMAT_VERSION, HOME, Manifest, ManifestFile, Manifests};
+use super::manifest::{self, FORMAT_VERSION, HOME, Manifest, ManifestFile, Manifests, Which};
 use super::protocol::{Action, Head, View, next};
 use super::single;
 use super::staging::{UploadMarker, created_marker};
@@ -119,7 +119,7 @@ struct Survey {
 impl Survey {
     async fn take(folder: &Folder, id: Uuid) -> Result<Survey, ErrorReport> {
         let mut listed = folder.list(HOME).await?;
-        let manifests = manifest::load(folder.store(), &folder.root, &listed).await;
+        let manifests = manifest::load(folder.store(), &folder.root, &listed, Which::All).await;
         let manifests = manifests.map_err(|error| folder.report("read the manifests of", &error))?;
         // Data matters only until this commit's manifest is there.
         if !manifests.by_number.values().any(|manifest| manifest.commit_id == id) {
@@ -321,12 +321,14 @@ fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, ErrorReport> {
 
 /// Publishes one after another; the path of the first file that is neither staged nor in place.
 async fn publish(folder: &Folder, files: &[WrittenFile]) -> Result<Option<String>, ErrorReport> {
+    let mut lost = None;
     for file in files {
+        // One that is gone must not keep the others from their places.
         if folder.publish(file).await? == Placed::Gone {
-            return Ok(Some(file.path.clone()));
+            lost.get_or_insert_with(|| file.path.clone());
         }
     }
-    Ok(None)
+    Ok(lost)
 }
 
 async fn mark_published(folder: &Folder, number: u64, id: Uuid) -> Result<(), ErrorReport> {

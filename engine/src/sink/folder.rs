@@ -168,6 +168,22 @@ impl Folder {
         }
     }
 
+    /// Like [`Folder::publish`] under a name that others use too: an object of that name proves nothing, unless the
+    /// upload is gone and the object has its size.
+    pub async fn publish_over(&self, file: &WrittenFile) -> Result<Placed> {
+        let Some(s3) = &self.s3 else { return self.publish(file).await };
+        let key = self.key(&file.path)?;
+        match s3.complete_multipart(&key, &file.staged, part_ids(file)).await {
+            Ok(_) => Ok(Placed::Yes),
+            Err(object_store::Error::NotFound { .. }) => match self.store.head(&key).await {
+                Ok(object) if object.size == file.bytes => Ok(Placed::Yes),
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(Placed::Gone),
+                Err(error) => Err(self.report("look at a file in", &error)),
+            },
+            Err(error) => Err(self.report("publish a file in", &error)),
+        }
+    }
+
     async fn complete(&self, s3: &AmazonS3, file: &WrittenFile) -> Result<Placed> {
         let key = self.key(&file.path)?;
         match s3.complete_multipart(&key, &file.staged, part_ids(file)).await {
@@ -245,20 +261,25 @@ pub fn link_new(from: &FilePath, to: &FilePath) -> io::Result<()> {
 
 fn move_into_place(from: &FilePath, to: &FilePath) -> io::Result<Placed> {
     let folder = to.parent().unwrap_or(to);
-    std::fs::create_dir_all(folder)?;
-    match std::fs::rename(from, to) {
-        Ok(()) => {
-            sync(folder)?;
-            if let Some(above) = folder.parent() {
-                sync(above)?;
+    for _ in 0..RACES_MAX {
+        std::fs::create_dir_all(folder)?;
+        match std::fs::rename(from, to) {
+            Ok(()) => {
+                sync(folder)?;
+                if let Some(above) = folder.parent() {
+                    sync(above)?;
+                }
+                return Ok(Placed::Yes);
             }
-            Ok(Placed::Yes)
+            // Another commit may have removed the folder, empty as it still was, in between.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && from.try_exists()? => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(if to.try_exists()? { Placed::Yes } else { Placed::Gone });
+            }
+            Err(error) => return Err(named(error, to)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(if to.try_exists()? { Placed::Yes } else { Placed::Gone })
-        }
-        Err(error) => Err(named(error, to)),
     }
+    Err(io::Error::other(format!("the folder of `{}` is removed again and again", to.display())))
 }
 
 fn sync(folder: &FilePath) -> io::Result<()> {

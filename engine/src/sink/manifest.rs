@@ -114,12 +114,21 @@ pub fn number_of(relative: &str) -> Option<(u64, &str)> {
     (digits.len() == 20).then(|| digits.parse().ok()).flatten().map(|number| (number, extension))
 }
 
+/// Which manifests to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest published one and those after it: all that matters to a reader of the table.
+    Current,
+    /// Every one that is kept: a commit that is repeated must find its own, however old.
+    All,
+}
+
 /// Reads the manifests among the objects that were listed below `prefix`.
-/// Only the newest published one and those after it matter to a reader, so older ones are not read.
 pub async fn load(
     store: &dyn ObjectStore,
     prefix: &Path,
     listed: &[ObjectMeta],
+    which: Which,
 ) -> Result<Manifests, object_store::Error> {
     let mut manifests = Manifests::default();
     let mut numbers = Vec::new();
@@ -132,7 +141,8 @@ pub async fn load(
         }
     }
     let oldest = numbers.iter().map(|(number, _)| *number).filter(|number| manifests.published.contains(number)).max();
-    for (number, path) in numbers.into_iter().filter(|(number, _)| Some(*number) >= oldest) {
+    let wanted = |number: u64| which == Which::All || Some(number) >= oldest;
+    for (number, path) in numbers.into_iter().filter(|(number, _)| wanted(*number)) {
         let bytes = store.get(path).await?.bytes().await?;
         manifests.by_number.insert(number, parse(&bytes, path)?);
     }

@@ -31,7 +31,7 @@ pub async fn commit(
 }
 
 async fn place(target: &OutputTarget, file: &WrittenFile, folder: &Folder) -> Result<(), ErrorReport> {
-    match folder.publish(file).await? {
+    match folder.publish_over(file).await? {
         Placed::Yes => Ok(()),
         Placed::Gone => {
             Err(ErrorReport::new(ErrorKind::Corrupt, format!("the staged file of `{}` is gone", target.location))

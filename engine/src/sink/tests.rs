@@ -148,7 +148,7 @@ async fn a_commit_cut_off_after_any_step_is_rolled_forward() {
             for _ in 0..cut {
                 cut_off.step().await.unwrap();
             }
-            commit(&second, &[files.clone()], &stores).await.unwrap();
+            commit(&second, std::slice::from_ref(&files), &stores).await.unwrap();
             commit(&second, &[files], &stores).await.unwrap();
             assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), expected, "{mode:?} cut at {cut}");
             let out = folder.path().join("out");

@@ -32,7 +32,7 @@ pub async fn holdings(location: &Url, stores: &Stores) -> Result<Holdings, Error
     if listed.is_empty() {
         return single_file(location, &*store, &prefix).await;
     }
-    let manifests = manifest::load(&*store, &prefix, &listed).await.map_err(report)?;
+    let manifests = manifest::load(&*store, &prefix, &listed, manifest::Which::Current).await.map_err(report)?;
     let mut files: Vec<ObjectMeta> = listed.into_iter().filter(|file| is_data_file(&file.location, &prefix)).collect();
     files.sort_by(|a, b| a.location.cmp(&b.location));
     choose_files(files, &manifests, location, &prefix)

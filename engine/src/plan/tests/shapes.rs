@@ -130,7 +130,7 @@ async fn a_build_side_of_one_partition_becomes_a_stage_of_its_own() {
         sql,
         expect![[r#"
             many workers: the test says so
-            stage 0 (scan part-0): 1 task → one partition
+            stage 0 (scan tiny): 1 task → one partition
                 DataSourceExec
             stage 1 (scan orders, join): 2 tasks, reads stage 0 → result
                 HashJoinExec CollectLeft
@@ -177,7 +177,7 @@ async fn a_union_has_a_task_for_each_partition_of_its_inputs() {
         "SELECT id FROM orders UNION ALL SELECT id FROM tiny",
         expect![[r#"
             many workers: the test says so
-            stage 0 (scan orders, scan part-0, union): 3 tasks → result
+            stage 0 (scan orders, scan tiny, union): 3 tasks → result
                 UnionExec
                   DataSourceExec
                   DataSourceExec
