@@ -27,7 +27,7 @@ slt file="":
 
 # Runs the tests that start, stop and kill real processes.
 cluster:
-    cargo test --release -p windrow-client --test cluster
+    cargo test --release -p windrow-client --test faults
 
 # Compares TPC-H on Windrow with single-process DataFusion, for example `just bench --scale 1`.
 bench *args:
