@@ -10,9 +10,10 @@ use windrow_model::{ClusterShape, format_bytes};
 use super::{Spread, scans};
 use crate::job::EngineOptions;
 
-/// Reduce partitions of one exchange. Each map output keeps an index entry per reduce partition, and every reducer
-/// fetches from every worker, so that the cost grows with its square.
-const PARTITIONS_MAX: u64 = 1024;
+/// Reduce partitions of one exchange. Each map output keeps an index entry per reduce partition, every reducer fetches
+/// from every worker, and the task that merges sorted runs holds a stream with its window open for each run: beyond
+/// this, partitions grow and operators spill instead.
+const PARTITIONS_MAX: u64 = 256;
 
 /// A plan that fits one worker runs whole on it: no shuffle, no tax. Anything else is cut into stages.
 pub fn choose_spread(cluster: ClusterShape, input_bytes: u64, options: &EngineOptions) -> Spread {

@@ -51,7 +51,7 @@ fn a_small_input_runs_whole_although_there_are_many_workers() {
 fn a_larger_input_gets_a_partition_for_each_slot_or_for_each_portion_of_input() {
     assert_eq!(partitions(&choose_spread(cluster(4, 2), 9 * MIB, &options())), Some(8));
     assert_eq!(partitions(&choose_spread(cluster(4, 2), 1280 * MIB + 1, &options())), Some(11));
-    assert_eq!(partitions(&choose_spread(cluster(4, 2), u64::MAX, &options())), Some(1024));
+    assert_eq!(partitions(&choose_spread(cluster(4, 2), u64::MAX, &options())), Some(256));
 }
 
 #[tokio::test]
