@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use support::cluster::TestCluster;
 use support::processes::Up;
@@ -14,11 +13,6 @@ use windrow_proto::{Attempt, Job};
 
 /// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
 const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
-
-fn query(number: u32) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 async fn oracle_lines(sql: &str) -> Vec<String> {
     let context = windrow_engine::oracle::oracle_context(2);
@@ -87,12 +81,12 @@ fn assert_succeeded(job: &Job) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_costs_only_its_own_work() {
-    let wanted = oracle_lines(&query(9)).await;
+    let wanted = oracle_lines(&tpch::query(9)).await;
     let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
     let cluster = TestCluster::attached(up.address()).await;
     let dead = worker_id(&cluster, up.workers()[1]).await;
 
-    let job = run_and_kill(&up, &cluster, &script(&query(9)), |job| tasks_done(job) >= 12).await;
+    let job = run_and_kill(&up, &cluster, &script(&tpch::query(9)), |job| tasks_done(job) >= 12).await;
 
     assert_succeeded(&job);
     assert_eq!(rows::sorted_lines(&cluster.result(&job).await.expect("the result is there")), wanted);
@@ -145,7 +139,7 @@ async fn a_job_without_any_worker_left_says_so() {
     let up = Up::start(&["--workers", "1", "--small-job-bytes", "0"]).await;
     let cluster = TestCluster::attached(up.address()).await;
     up.kill_worker(0);
-    let id = cluster.submit(&script(&query(1))).await.expect("the job is accepted and kept");
+    let id = cluster.submit(&script(&tpch::query(1))).await.expect("the job is accepted and kept");
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
         let reasons = cluster.client().why(id).await.expect("the coordinator answers");

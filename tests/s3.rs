@@ -124,11 +124,6 @@ fn sorted_lines(text: &str) -> Vec<&str> {
     lines
 }
 
-fn query(number: u32) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 /// One server for all of it: starting one is the slow part.
 #[test]
 fn a_bucket_is_read_written_and_raced_for() {
@@ -152,8 +147,8 @@ fn copies_of_tables_give_the_same_answers(server: &S3Server) {
         .map(|table| format!("CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION 's3://lake/tpch/{table}/';\n"))
         .collect();
     for number in [1, 9] {
-        let local = server.run_well(&format!("{}{}", tpch::definitions(&data), query(number)));
-        let remote = server.run_well(&format!("{in_bucket}{}", query(number)));
+        let local = server.run_well(&format!("{}{}", tpch::definitions(&data), tpch::query(number)));
+        let remote = server.run_well(&format!("{in_bucket}{}", tpch::query(number)));
         assert!(sorted_lines(&local).len() > 3);
         assert_eq!(sorted_lines(&local), sorted_lines(&remote), "q{number:02}");
     }

@@ -9,17 +9,12 @@ use support::cluster::TestCluster;
 use support::processes::Up;
 use support::{rows, tpch};
 
-fn query(number: u32) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 async fn expected(data: &Path) -> Vec<Vec<String>> {
     let context = windrow_engine::oracle::oracle_context(2);
     tpch::register(&context, data).await;
     let mut answers = Vec::new();
     for number in 1..=22 {
-        let batches = windrow_engine::oracle::collect(&context, &query(number)).await;
+        let batches = windrow_engine::oracle::collect(&context, &tpch::query(number)).await;
         answers.push(rows::sorted_lines(&batches.unwrap_or_else(|error| panic!("q{number:02}: {error}"))));
     }
     answers
@@ -34,7 +29,7 @@ async fn all_queries_agree_on(cluster: &TestCluster) {
     let expected = expected(&data).await;
     let mut wrong = Vec::new();
     for number in 1..=22 {
-        let script = format!("{}{}", tpch::definitions(&data), query(number));
+        let script = format!("{}{}", tpch::definitions(&data), tpch::query(number));
         match cluster.run_sql(&script).await {
             Ok(batches) if rows::sorted_lines(&batches) == expected[number as usize - 1] => {}
             Ok(batches) => wrong.push(format!(

@@ -24,6 +24,12 @@ pub fn generated(scale: &str) -> PathBuf {
     folder
 }
 
+/// The text of a TPC-H query, as the benchmarks run it.
+pub fn query(number: u32) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../benches/tpch/q{number:02}.sql"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// `CREATE EXTERNAL TABLE` statements for all tables.
 pub fn definitions(data: &Path) -> String {
     TABLES
