@@ -7,8 +7,8 @@ use tonic::transport::{Channel, Endpoint};
 use windrow_model::{ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
 use windrow_proto::jobs_client::JobsClient;
 use windrow_proto::{
-    CONTROL_MESSAGE_BYTES_MAX, Job, JobRequest, ListJobsRequest, ListWorkersRequest, ResultRequest, ResultResponse,
-    SubmitRequest, UnreachableRequest, Worker,
+    CONTROL_MESSAGE_BYTES_MAX, Job, JobRequest, ListJobsRequest, ListWorkersRequest, PartPiece, ReadPartRequest,
+    ResultRequest, ResultResponse, SubmitRequest, UnreachableRequest, Worker,
 };
 
 use crate::errors;
@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that is silent for so long on an open stream is asked whether it is still there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a part that the coordinator may have passed on before the client has taken rows.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
 /// Talks to one coordinator. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
@@ -122,6 +124,17 @@ impl Client {
         Ok(self.jobs.clone().get_result(request).await.map_err(self.report())?.into_inner())
     }
 
+    /// The bytes of a part, passed on by the coordinator.
+    pub(crate) async fn read_part(
+        &self,
+        output: MapOutputId,
+        worker: WorkerId,
+        offset: u64,
+    ) -> Result<Streaming<PartPiece>, tonic::Status> {
+        let request = ReadPartRequest { output: Some(output.into()), worker: worker.0, offset };
+        Ok(self.jobs.clone().read_part(request).await?.into_inner())
+    }
+
     pub(crate) async fn report_unreachable(&self, output: MapOutputId, worker: WorkerId) -> Result<(), ErrorReport> {
         let request = UnreachableRequest { output: Some(output.into()), worker: worker.0 };
         self.jobs.clone().report_unreachable(request).await.map_err(self.report())?;
@@ -141,6 +154,8 @@ fn endpoint(address: &str) -> Result<Endpoint, ErrorReport> {
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(STREAM_WINDOW_BYTES)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT))
 }

@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use windrow_engine::job::PlannedStep;
 use windrow_engine::sink::OutputTarget;
-use windrow_model::{FragmentHash, StepPlan, TaskId};
+use windrow_model::{ErrorReport, FragmentHash, StepPlan, TaskId};
 
 use crate::blobs::content_hash;
 
@@ -40,10 +40,12 @@ pub(crate) struct Target {
     pub(crate) commit: CommitState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CommitState {
     NotAsked,
     Running,
+    /// It met this error and is tried again.
+    Delayed(ErrorReport),
     Done,
     /// Failed or given up; what was staged has been, or is being, removed.
     Abandoned,

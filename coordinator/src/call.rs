@@ -37,6 +37,12 @@ pub(crate) enum Call {
         step: u32,
         outcome: Result<Vec<WrittenFile>, ErrorReport>,
     },
+    /// A commit met an error and is tried again.
+    CommitDelayed {
+        job: JobId,
+        step: u32,
+        report: ErrorReport,
+    },
     Attach {
         registration: wire::Register,
         link: Link,

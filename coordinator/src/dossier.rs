@@ -78,6 +78,17 @@ impl Dossier {
         .collect()
     }
 
+    /// Why commits that are under way have not ended, one line each.
+    pub(crate) fn commit_delays(&self) -> Vec<String> {
+        let delay = |(step, artefacts): (&u32, &StepArtefacts)| match &artefacts.target.as_ref()?.commit {
+            CommitState::Delayed(report) => {
+                Some(format!("the commit of statement {} met an error and is tried again: {report}", step + 1))
+            }
+            CommitState::NotAsked | CommitState::Running | CommitState::Done | CommitState::Abandoned => None,
+        };
+        self.steps.iter().filter_map(delay).collect()
+    }
+
     pub(crate) fn used(&mut self, worker: WorkerId, host: &str) -> &mut Usage {
         self.uses.entry(worker).or_insert_with(|| Usage { host: host.to_owned(), ..Usage::default() })
     }

@@ -158,6 +158,7 @@ impl Driver {
                 self.committer.abort_all(job, abandoned);
                 self.step(input, &mut batch.outbox);
             }
+            Call::CommitDelayed { job, step, report } => self.state.commit_delayed(job, step, report),
             Call::Attach { registration, link, answer } => {
                 let spec = crate::workers::worker_spec(&registration);
                 let worker = self.state.fleet.attach(registration, link);

@@ -11,7 +11,9 @@ use windrow_proto::{required, status_from_report};
 use windrow_scheduler::{Input, Reply};
 
 use crate::call::{Call, ToDriver};
+use crate::dossier::Dossier;
 use crate::planning::Planner;
+use crate::relay::{Pieces, Relay};
 use crate::results::{self, no_such_job};
 use crate::snapshot::{self, Detail};
 use crate::state::State;
@@ -24,6 +26,7 @@ const NO_CLUSTER: ClusterShape = ClusterShape { workers: 1, slots: 1, slots_max:
 pub(crate) struct JobsService {
     pub(crate) driver: ToDriver,
     pub(crate) planner: Planner,
+    pub(crate) relay: Relay,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -56,7 +59,9 @@ fn list(state: &State, all: bool) -> Vec<wire::Job> {
 
 fn why(state: &State, job: JobId) -> Result<Vec<String>, ErrorReport> {
     state.scheduler.job(job).ok_or_else(|| no_such_job(job))?;
-    Ok(state.scheduler.why(job).iter().map(ToString::to_string).collect())
+    let mut reasons: Vec<String> = state.scheduler.why(job).iter().map(ToString::to_string).collect();
+    reasons.extend(state.dossiers.get(&job).map(Dossier::commit_delays).unwrap_or_default());
+    Ok(reasons)
 }
 
 /// The workers that accept tasks; `None` if there is none.
@@ -130,6 +135,14 @@ impl Jobs for JobsService {
     async fn get_result(&self, request: Request<wire::ResultRequest>) -> Answer<wire::ResultResponse> {
         let wire::ResultRequest { job, step } = request.into_inner();
         results::result(&self.driver, JobId(job), step).await.map(Response::new).map_err(status)
+    }
+
+    type ReadPartStream = Pieces;
+
+    async fn read_part(&self, request: Request<wire::ReadPartRequest>) -> Answer<Self::ReadPartStream> {
+        let wire::ReadPartRequest { output, worker, offset } = request.into_inner();
+        let output = MapOutputId::try_from(required(output, "ReadPartRequest.output")?)?;
+        self.relay.read(output, WorkerId(worker), offset).await.map(Response::new).map_err(status)
     }
 
     async fn report_unreachable(

@@ -22,6 +22,7 @@ mod jobs;
 mod listen;
 mod outgoing;
 mod planning;
+mod relay;
 mod results;
 mod snapshot;
 mod start;

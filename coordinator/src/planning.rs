@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use windrow_engine::job::{EngineOptions, JobSession, PlannedStep, on_big_stack};
-use windrow_engine::stores::Stores;
+use windrow_engine::job::{JobSession, PlanEnvironment, PlannedStep, on_big_stack};
 use windrow_model::{ClusterShape, ErrorReport, JobId, JobSpec};
 use windrow_scheduler::PlanRequest;
 
@@ -20,13 +19,12 @@ pub(crate) type Outcome = Result<(JobSession, PlannedStep), ErrorReport>;
 #[derive(Clone)]
 pub(crate) struct Planner {
     permits: Arc<Semaphore>,
-    options: EngineOptions,
-    stores: Arc<Stores>,
+    env: Arc<PlanEnvironment>,
 }
 
 impl Planner {
-    pub(crate) fn new(options: EngineOptions, stores: Arc<Stores>) -> Planner {
-        Planner { permits: Arc::new(Semaphore::new(PLANNERS_MAX)), options, stores }
+    pub(crate) fn new(env: Arc<PlanEnvironment>) -> Planner {
+        Planner { permits: Arc::new(Semaphore::new(PLANNERS_MAX)), env }
     }
 
     /// Plans one step and puts the outcome into the driver's inbox. `session` is absent before the first step.
@@ -43,11 +41,11 @@ impl Planner {
     async fn plan_step(&self, request: PlanRequest, spec: JobSpec, session: Option<JobSession>) -> Outcome {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let PlanRequest { job, step, first_stage, cluster } = request;
-        let Planner { options, stores, .. } = self.clone();
+        let env = Arc::clone(&self.env);
         on_big_stack(move || async move {
             let mut session = match session {
                 Some(session) => session,
-                None => open_at(job, step, &spec, &options, stores).await?,
+                None => open_at(job, step, &spec, &env).await?,
             };
             let planned = session.plan_step(step, first_stage, cluster).await?;
             Ok((session, planned))
@@ -58,9 +56,9 @@ impl Planner {
     /// The plan of every statement, as text, without running any.
     pub(crate) async fn explain(&self, spec: JobSpec, cluster: ClusterShape) -> Result<String, ErrorReport> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let Planner { options, stores, .. } = self.clone();
+        let env = Arc::clone(&self.env);
         on_big_stack(move || async move {
-            let mut session = JobSession::open(JobId(0), &spec, &options, stores).await?;
+            let mut session = JobSession::open(JobId(0), &spec, &env).await?;
             session.explain(cluster).await
         })
         .await
@@ -68,15 +66,9 @@ impl Planner {
 }
 
 /// A session holds what earlier statements have created, so it can only be opened for the first one.
-async fn open_at(
-    job: JobId,
-    step: u32,
-    spec: &JobSpec,
-    options: &EngineOptions,
-    stores: Arc<Stores>,
-) -> Result<JobSession, ErrorReport> {
+async fn open_at(job: JobId, step: u32, spec: &JobSpec, env: &Arc<PlanEnvironment>) -> Result<JobSession, ErrorReport> {
     if step > 0 {
         return Err(ErrorReport::internal(format!("the planner's session of {job} is gone before step {step}")));
     }
-    JobSession::open(job, spec, options, stores).await
+    JobSession::open(job, spec, env).await
 }

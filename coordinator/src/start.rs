@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use windrow_engine::job::EngineOptions;
+use windrow_engine::job::{EngineOptions, PlanEnvironment};
 use windrow_engine::stores::Stores;
 use windrow_model::{ErrorReport, Limits};
 use windrow_scheduler::Scheduler;
@@ -21,6 +21,7 @@ use crate::driver::{Driver, Waiting};
 use crate::jobs::JobsService;
 use crate::listen::{self, Gate};
 use crate::planning::Planner;
+use crate::relay::Relay;
 use crate::state::State;
 use crate::store::MemoryStore;
 use crate::workers::WorkersService;
@@ -74,7 +75,7 @@ impl Coordinator {
         let (to_driver, inbox) = ToDriver::channel();
         let stores = Stores::from_env();
         let commits = TaskTracker::new();
-        let planner = Planner::new(options.engine.clone(), stores.clone());
+        let planner = Planner::new(PlanEnvironment::new(options.engine.clone(), stores.clone())?);
         let driver = Driver {
             state: State::new(Scheduler::new(epoch, options.limits.clone())),
             store: Box::new(MemoryStore::new(epoch)),
@@ -90,7 +91,8 @@ impl Coordinator {
         tokio::spawn(drive(driver, data_dir, stopped.clone()));
         let workers =
             WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease: options.limits.lease };
-        let jobs = JobsService { driver: to_driver.clone(), planner };
+        let relay = Relay::new(to_driver.clone());
+        let jobs = JobsService { driver: to_driver.clone(), planner, relay };
         let server = tokio::spawn(serve(listener, gate, jobs, workers, stop.clone()));
         tracing::info!(%address, epoch, "coordinator listens");
         Ok(Handle { address, driver: to_driver, stop, stopped, server, commits })

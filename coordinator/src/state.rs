@@ -70,6 +70,15 @@ impl State {
         }
     }
 
+    /// Notes why a commit takes longer, for those who ask.
+    pub(crate) fn commit_delayed(&mut self, job: JobId, step: u32, report: ErrorReport) {
+        let Some(dossier) = self.dossiers.get_mut(&job) else { return };
+        if let Some(target) = dossier.steps.get_mut(&step).and_then(|step| step.target.as_mut()) {
+            target.commit = CommitState::Delayed(report);
+        }
+        dossier.changed.send_modify(|_| {});
+    }
+
     /// Files an attempt's measurements before the core hears of its success.
     pub(crate) fn finished(&mut self, finished: FinishedAttempt) -> Input {
         let FinishedAttempt { worker, attempt, output, operators, cpu_us, rss_peak_bytes } = finished;

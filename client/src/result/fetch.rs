@@ -6,15 +6,12 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use arrow_flight::FlightData;
 use bytes::Bytes;
-use prost::Message;
-use tonic::Streaming;
 use windrow_model::{ErrorKind, ErrorReport, JobId};
-use windrow_proto::{PartEnd, ShuffleChunk};
+use windrow_proto::PartEnd;
 
 use super::decode::PartDecoder;
-use super::peers::{Peers, describe};
+use super::peers::{Peers, Pieces};
 use super::verify::Arrived;
 use super::{Part, read_parts};
 use crate::Client;
@@ -45,7 +42,7 @@ struct Reading {
     decoder: PartDecoder,
     arrived: Arrived,
     /// `None` once everything has arrived, and while the connection is broken.
-    stream: Option<Streaming<FlightData>>,
+    stream: Option<Pieces>,
     end: Option<PartEnd>,
     rows_out: u64,
 }
@@ -94,9 +91,9 @@ impl RowStream {
         let part = &self.parts[self.at];
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
-            None => start(part, &mut self.peers).await?,
+            None => start(part, &mut self.peers, &self.client).await?,
         };
-        let outcome = reading.next(part, &mut self.peers).await;
+        let outcome = reading.next(part, &mut self.peers, &self.client).await;
         self.reading = Some(reading);
         outcome
     }
@@ -135,7 +132,7 @@ impl RowStream {
     }
 }
 
-async fn start(part: &Part, peers: &mut Peers) -> Result<Reading, Trouble> {
+async fn start(part: &Part, peers: &mut Peers, client: &Client) -> Result<Reading, Trouble> {
     let mut reading = Reading::default();
     if let Some(inline) = &part.inline {
         reading.decoder.push(inline.clone());
@@ -146,14 +143,14 @@ async fn start(part: &Part, peers: &mut Peers) -> Result<Reading, Trouble> {
     }
     if part.bytes <= PART_BUFFER_BYTES_MAX {
         while reading.end.is_none() {
-            reading.receive(part, peers).await?;
+            reading.receive(part, peers, client).await?;
         }
     }
     Ok(reading)
 }
 
 impl Reading {
-    async fn next(&mut self, part: &Part, peers: &mut Peers) -> Result<Option<RecordBatch>, Trouble> {
+    async fn next(&mut self, part: &Part, peers: &mut Peers, client: &Client) -> Result<Option<RecordBatch>, Trouble> {
         loop {
             let decoded = self.decoder.next().map_err(|error| Trouble::Corrupt(error.to_string()))?;
             if let Some(batch) = decoded {
@@ -165,28 +162,26 @@ impl Reading {
             }
             match self.end {
                 Some(end) => return self.finish(&end).map(|()| None),
-                None => self.receive(part, peers).await?,
+                None => self.receive(part, peers, client).await?,
             }
         }
     }
 
     /// Takes one message from the worker, connecting first if need be.
-    async fn receive(&mut self, part: &Part, peers: &mut Peers) -> Result<(), Trouble> {
+    async fn receive(&mut self, part: &Part, peers: &mut Peers, client: &Client) -> Result<(), Trouble> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => {
-                let stream = peers.get(part, self.arrived.bytes).await.map_err(Trouble::Broken)?;
+                let stream = peers.get(client, part, self.arrived.bytes).await.map_err(Trouble::Broken)?;
                 self.stream.insert(stream)
             }
         };
-        let message = stream.message().await.map_err(|status| Trouble::Broken(describe(&status)))?;
-        let message = message.ok_or_else(|| Trouble::Broken("the worker ended the stream too early".to_owned()))?;
-        let chunk = ShuffleChunk::decode(message.app_metadata)
-            .map_err(|error| Trouble::Broken(format!("the worker's answer cannot be read: {error}")))?;
-        if chunk.missing {
+        let piece = stream.next().await.map_err(Trouble::Broken)?;
+        let piece = piece.ok_or_else(|| Trouble::Broken("the worker ended the stream too early".to_owned()))?;
+        if piece.missing {
             return Err(Trouble::Missing);
         }
-        self.take(message.data_body, chunk.end)
+        self.take(piece.body, piece.end)
     }
 
     fn take(&mut self, body: Bytes, end: Option<PartEnd>) -> Result<(), Trouble> {

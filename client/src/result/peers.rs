@@ -1,6 +1,8 @@
 //! Connections to the workers that hold parts: one per worker, however many parts it has.
+//!
+//! A worker that cannot be reached from here is read through the coordinator, which reaches it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -8,9 +10,10 @@ use arrow_flight::{FlightData, Ticket};
 use prost::Message;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
-use windrow_proto::{ShufflePart, ShuffleTicket};
+use windrow_proto::{PartPiece, ShuffleChunk, ShufflePart, ShuffleTicket};
 
 use super::Part;
+use crate::Client;
 use crate::errors::innermost;
 
 /// A worker that does not answer within this time is taken for gone.
@@ -27,15 +30,53 @@ const FLIGHT_MESSAGE_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     clients: HashMap<String, FlightServiceClient<Channel>>,
+    /// Workers that did not answer here; they are not tried again, because each try may take its whole time.
+    unreachable: HashSet<String>,
+}
+
+/// The bytes of a part as they arrive.
+#[derive(Debug)]
+pub(super) enum Pieces {
+    Direct(Streaming<FlightData>),
+    Relayed(Streaming<PartPiece>),
+}
+
+impl Pieces {
+    /// The next piece, or `None` where the sender has ended.
+    pub async fn next(&mut self) -> Result<Option<PartPiece>, String> {
+        match self {
+            Pieces::Relayed(pieces) => pieces.message().await.map_err(|status| describe(&status)),
+            Pieces::Direct(messages) => {
+                let Some(message) = messages.message().await.map_err(|status| describe(&status))? else {
+                    return Ok(None);
+                };
+                let chunk = ShuffleChunk::decode(message.app_metadata)
+                    .map_err(|error| format!("the worker's answer cannot be read: {error}"))?;
+                Ok(Some(PartPiece { body: message.data_body, end: chunk.end, missing: chunk.missing }))
+            }
+        }
+    }
 }
 
 impl Peers {
-    /// Asks the part's worker for its bytes from `offset` on. An error is text: what to do follows from the place.
-    pub async fn get(&mut self, part: &Part, offset: u64) -> Result<Streaming<FlightData>, String> {
-        let ticket = Ticket { ticket: ticket(part, offset).encode_to_vec().into() };
-        let mut client = self.client(&part.address).await?;
-        let answer = client.do_get(ticket).await.map_err(|status| describe(&status))?;
-        Ok(answer.into_inner())
+    /// Asks the part's worker, or the coordinator in its place, for the part's bytes from `offset` on.
+    /// An error is text: what to do follows from the place.
+    pub async fn get(&mut self, coordinator: &Client, part: &Part, offset: u64) -> Result<Pieces, String> {
+        if !self.unreachable.contains(&part.address) {
+            match self.client(&part.address).await {
+                Ok(mut client) => {
+                    let ticket = Ticket { ticket: ticket(part, offset).encode_to_vec().into() };
+                    let answer = client.do_get(ticket).await.map_err(|status| describe(&status))?;
+                    return Ok(Pieces::Direct(answer.into_inner()));
+                }
+                Err(cause) => {
+                    tracing::debug!(worker = %part.worker, address = part.address, cause, "read through the coordinator");
+                    self.unreachable.insert(part.address.clone());
+                }
+            }
+        }
+        let relayed = coordinator.read_part(part.output, part.worker, offset).await;
+        relayed.map(Pieces::Relayed).map_err(|status| describe(&status))
     }
 
     async fn client(&mut self, address: &str) -> Result<FlightServiceClient<Channel>, String> {

@@ -55,7 +55,16 @@ pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
 }
 
 /// Like [`failure`]. An error that bad input causes names the task's input files, because the decoders do not.
-pub fn failure_reading(error: DataFusionError, task: TaskId, files: impl FnOnce() -> Vec<String>) -> Failure {
+/// `trouble` is what a store has said before a Parquet file could not be decoded: then the file is not to blame.
+pub fn failure_reading(
+    error: DataFusionError,
+    task: TaskId,
+    trouble: Option<ErrorReport>,
+    files: impl FnOnce() -> Vec<String>,
+) -> Failure {
+    if let (Cause::Parquet(_), Some(report)) = (cause::find(&error), trouble) {
+        return by_kind(ErrorReport { what: format!("task {task} failed: {}", report.what), ..report });
+    }
     let by_input = matches!(cause::find(&error), Cause::Csv(_) | Cause::Json(_) | Cause::Parquet(_) | Cause::Cast(_));
     match (failure(error, task), by_input) {
         (Failure::Query(report), true) => Failure::Query(naming_files(report, &files())),

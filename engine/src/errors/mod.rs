@@ -28,6 +28,11 @@ pub fn report(error: DataFusionError, during: &str) -> ErrorReport {
     ErrorReport { what: format!("{during}: {}", report.what), ..report }
 }
 
+/// What an error of a store means for the task that read from it.
+pub(crate) fn store_failure(error: &object_store::Error) -> ErrorReport {
+    text::describe(&Cause::Store(error))
+}
+
 /// Whether arithmetic overflowed, below all wrappers.
 pub(crate) fn is_overflow(error: &DataFusionError) -> bool {
     matches!(cause::find(error), Cause::Overflow(_))

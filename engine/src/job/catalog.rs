@@ -13,7 +13,7 @@ use windrow_model::{ErrorKind, ErrorReport, TableFormat, TableSpec};
 
 use crate::errors;
 use crate::stores::{Stores, resolve_location};
-use crate::tables::{Declared, open_table};
+use crate::tables::{Declared, OpenedTable, open_table};
 
 const CATALOG: &str = "datafusion";
 const SCHEMA: &str = "public";
@@ -27,13 +27,36 @@ pub(super) struct FilesTable {
     pub declared: Declared,
 }
 
+/// Columns of an open table that folder names tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Partitioning {
+    /// Outermost folder first.
+    pub columns: Vec<String>,
+    /// Those that the files hold as well.
+    pub doubled: Vec<String>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     files: BTreeMap<String, FilesTable>,
+    /// Of open tables of files.
+    partitioning: BTreeMap<String, Partitioning>,
     /// Tables of files whose provider in the session is the one to use.
     opened: BTreeSet<String>,
     /// Tables made by `CREATE TABLE AS`.
     made: BTreeSet<String>,
+    views: BTreeMap<String, View>,
+    /// Counts statements that write files.
+    writes: u64,
+}
+
+/// A view keeps the plan it was made with, and so the files that its tables had then.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    /// The statement that makes it.
+    statement: usize,
+    /// `Catalog::writes` when it was made.
+    writes: u64,
 }
 
 impl Catalog {
@@ -56,8 +79,14 @@ impl Catalog {
         local.then(|| resolved.table.to_string())
     }
 
+    /// A table of files by the name that a statement gives it.
     pub fn files_table(&self, name: &str) -> Option<&FilesTable> {
-        self.files.get(name)
+        self.files.get(&self.find_files(name)?)
+    }
+
+    /// How the files of an open table are laid out.
+    pub fn partitioning(&self, name: &str) -> Partitioning {
+        self.partitioning.get(name).cloned().unwrap_or_default()
     }
 
     pub fn is_made(&self, name: &str) -> bool {
@@ -81,9 +110,8 @@ impl Catalog {
             if self.opened.contains(&wanted) {
                 continue;
             }
-            let provider = open_files(&name, &self.files[&name], session, stores).await?;
-            register(context, &wanted, provider)?;
-            self.opened.insert(wanted);
+            let opened = open_files(&name, &self.files[&name], session, stores).await?;
+            self.register_files(&wanted, opened, context)?;
         }
         Ok(())
     }
@@ -108,11 +136,19 @@ impl Catalog {
         session: &SessionState,
         stores: &Stores,
     ) -> Result<(), ErrorReport> {
-        let provider = open_files(name, &table, session, stores).await?;
-        register(context, name, provider)?;
+        let opened = open_files(name, &table, session, stores).await?;
+        self.register_files(name, opened, context)?;
         self.files.insert(name.to_owned(), table);
-        self.opened.insert(name.to_owned());
         self.made.remove(name);
+        Ok(())
+    }
+
+    fn register_files(&mut self, name: &str, opened: OpenedTable, context: &SessionContext) -> Result<(), ErrorReport> {
+        let OpenedTable { provider, partition_columns, doubled_columns } = opened;
+        register(context, name, provider)?;
+        let partitioning = Partitioning { columns: partition_columns, doubled: doubled_columns };
+        self.partitioning.insert(name.to_owned(), partitioning);
+        self.opened.insert(name.to_owned());
         Ok(())
     }
 
@@ -129,7 +165,18 @@ impl Catalog {
         Ok(())
     }
 
+    /// Notes that statement number `statement` has made the view `name`, or made it again.
+    pub fn made_view(&mut self, name: &str, statement: usize) {
+        self.views.insert(name.to_owned(), View { statement, writes: self.writes });
+    }
+
+    /// The statement that makes the view `name`, if files have been written since it was made.
+    pub fn outdated_view(&self, name: &str) -> Option<usize> {
+        self.views.get(name).filter(|view| view.writes < self.writes).map(|view| view.statement)
+    }
+
     pub fn forget(&mut self, name: &str) {
+        self.views.remove(name);
         self.files.remove(name);
         self.opened.remove(name);
         self.made.remove(name);
@@ -138,6 +185,7 @@ impl Catalog {
     /// Tables that have files at or below `location`, or whose folder is inside of it, are opened again on their next
     /// use: a statement has written there.
     pub fn written_to(&mut self, location: &Url) {
+        self.writes += 1;
         let files = &self.files;
         self.opened.retain(|name| {
             let table = files.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, table)| table);
@@ -159,13 +207,15 @@ async fn open_files(
     table: &FilesTable,
     session: &SessionState,
     stores: &Stores,
-) -> Result<Arc<dyn TableProvider>, ErrorReport> {
+) -> Result<OpenedTable, ErrorReport> {
     let FilesTable { location, format, options, declared } = table;
     match (open_table(name, location, *format, options, declared, session, stores).await, &declared.columns) {
         // A table that is about to be written to for the first time: its columns are known without a file.
-        (Err(report), Some(columns)) if report.kind == ErrorKind::NotFound => {
-            Ok(Arc::new(EmptyTable::new(Arc::clone(columns))))
-        }
+        (Err(report), Some(columns)) if report.kind == ErrorKind::NotFound => Ok(OpenedTable {
+            provider: Arc::new(EmptyTable::new(Arc::clone(columns))),
+            partition_columns: declared.partition_columns.clone().unwrap_or_default(),
+            doubled_columns: Vec::new(),
+        }),
         (opened, _) => opened,
     }
 }

@@ -5,6 +5,7 @@
 
 mod big_stack;
 mod catalog;
+mod environment;
 mod planning;
 mod session;
 mod target;
@@ -22,6 +23,7 @@ use windrow_model::{FragmentHash, StepPlan};
 use crate::sink::OutputTarget;
 
 pub use big_stack::on_big_stack;
+pub use environment::PlanEnvironment;
 pub use session::JobSession;
 
 /// Choices of the operator that planning depends on.

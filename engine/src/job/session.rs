@@ -1,5 +1,6 @@
 //! What each statement of a job means.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -19,11 +20,11 @@ use super::big_stack::drop_on_big_stack;
 use super::catalog::{Catalog, FilesTable};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
-use super::{EngineOptions, PlannedStep};
+use super::{EngineOptions, PlanEnvironment, PlannedStep};
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
-use crate::stores::{Stores, resolve_location};
+use crate::stores::resolve_location;
 use crate::tables::Declared;
 use crate::{errors, session};
 
@@ -39,8 +40,7 @@ pub struct JobSession {
     output: Option<(usize, OutputSpec)>,
     catalog: Catalog,
     context: SessionContext,
-    stores: Arc<Stores>,
-    defaults: EngineOptions,
+    env: Arc<PlanEnvironment>,
     options: EngineOptions,
     /// `now()` of every statement.
     started: DateTime<Utc>,
@@ -81,12 +81,7 @@ impl Drop for JobSession {
 
 impl JobSession {
     /// Checks, parses and splits the script. Tables are opened when a statement first names them.
-    pub async fn open(
-        job: JobId,
-        spec: &JobSpec,
-        options: &EngineOptions,
-        stores: Arc<Stores>,
-    ) -> Result<JobSession, ErrorReport> {
+    pub async fn open(job: JobId, spec: &JobSpec, env: &Arc<PlanEnvironment>) -> Result<JobSession, ErrorReport> {
         let Program::Sql { script, base, tables, output } = &spec.program;
         let statements = split(script)?;
         if statements.is_empty() {
@@ -105,8 +100,8 @@ impl JobSession {
                     .with_hint("end the SQL with a SELECT, or remove `output` and write with COPY"));
             }
         };
-        let runtime = session::runtime(None, None, Arc::clone(&stores))?;
-        let context = SessionContext::new_with_state(session::base_state(session::base_config(), runtime));
+        let state = session::base_state(session::base_config(), Arc::clone(&env.runtime));
+        let context = SessionContext::new_with_state(state);
         context.add_analyzer_rule(Arc::new(WindowFilter));
         Ok(JobSession {
             job,
@@ -116,9 +111,8 @@ impl JobSession {
             catalog: Catalog::from_specs(tables, base)?,
             statements,
             context,
-            stores,
-            defaults: options.clone(),
-            options: options.clone(),
+            env: Arc::clone(env),
+            options: env.options.clone(),
             started: Utc::now(),
         })
     }
@@ -142,7 +136,7 @@ impl JobSession {
             Work::Done(answer) => Ok(self.immediate(at, answer)),
             Work::Run { logical, purpose } => {
                 if let Purpose::Write(target) = &purpose {
-                    let checked = check_target(target, &self.stores).await;
+                    let checked = check_target(target, &self.env.stores).await;
                     checked.map_err(|report| prefixed(report, &self.place(at)))?;
                 }
                 let plan = self.plan(at, &logical, &purpose, first_stage, cluster).await?;
@@ -155,8 +149,7 @@ impl JobSession {
     /// What every statement would do, without running any.
     pub async fn explain(&mut self, cluster: ClusterShape) -> Result<String, ErrorReport> {
         // A session of its own, so that the views and tables of the explained run are not left behind.
-        let stores = Arc::clone(&self.stores);
-        let mut scratch = JobSession::open(self.job, &self.spec, &self.defaults, stores).await?;
+        let mut scratch = JobSession::open(self.job, &self.spec, &self.env).await?;
         let mut text = String::new();
         let mut first_stage = 0;
         for at in 0..scratch.statements.len() {
@@ -209,11 +202,50 @@ impl JobSession {
 
     /// Opens the tables that the statement names, and makes its logical plan.
     async fn logical(&mut self, at: usize, statement: Statement) -> Result<LogicalPlan, ErrorReport> {
+        self.prepare(at, &statement, &mut BTreeSet::new()).await?;
+        self.session().statement_to_plan(statement).await.map_err(|error| self.explained(at, error))
+    }
+
+    /// Opens what the statement names. A view over files that have been written to since is made again first;
+    /// `under_way` are those that are being made again, as a view may replace one that it reads.
+    async fn prepare(
+        &mut self,
+        at: usize,
+        statement: &Statement,
+        under_way: &mut BTreeSet<String>,
+    ) -> Result<(), ErrorReport> {
         let session = self.session();
-        let references = session.resolve_table_references(&statement).map_err(|error| self.explained(at, error))?;
-        let opened = self.catalog.open(&references, &self.context, &session, &self.stores).await;
-        opened.map_err(|report| prefixed(report, &self.place(at)))?;
-        session.statement_to_plan(statement).await.map_err(|error| self.explained(at, error))
+        let references = session.resolve_table_references(statement).map_err(|error| self.explained(at, error))?;
+        for name in references.iter().filter_map(Catalog::local_name) {
+            if let Some(made_at) = self.catalog.outdated_view(&name)
+                && under_way.insert(name.clone())
+            {
+                Box::pin(self.make_view_again(&name, made_at, under_way)).await?;
+            }
+        }
+        let opened = self.catalog.open(&references, &self.context, &session, &self.env.stores).await;
+        opened.map_err(|report| prefixed(report, &self.place(at)))
+    }
+
+    async fn make_view_again(
+        &mut self,
+        name: &str,
+        at: usize,
+        under_way: &mut BTreeSet<String>,
+    ) -> Result<(), ErrorReport> {
+        let statement = self.statements[at].parse().map_err(|error| self.explained(at, error))?;
+        self.prepare(at, &statement, under_way).await?;
+        let planned = self.session().statement_to_plan(statement).await;
+        let LogicalPlan::Ddl(DdlStatement::CreateView(mut view)) =
+            planned.map_err(|error| self.explained(at, error))?
+        else {
+            return Err(ErrorReport::internal(format!("the view `{name}` has another plan")));
+        };
+        view.or_replace = true;
+        let plan = LogicalPlan::Ddl(DdlStatement::CreateView(view));
+        self.context.execute_logical_plan(plan).await.map_err(|error| self.explained(at, error))?;
+        self.catalog.made_view(name, at);
+        Ok(())
     }
 
     async fn query(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
@@ -240,7 +272,7 @@ impl JobSession {
             // `SHOW COLUMNS` names its table in a place that is no reference to the planner.
             tables.retain(|table| self.statements[at].locate(table.table()).is_some());
         }
-        let opened = self.catalog.open(&tables, &self.context, &session, &self.stores).await;
+        let opened = self.catalog.open(&tables, &self.context, &session, &self.env.stores).await;
         opened.map_err(|report| prefixed(report, &self.place(at)))?;
         let logical = self.logical(at, statement).await?;
         let frame = DataFrame::new(self.session(), logical);
@@ -317,7 +349,7 @@ impl JobSession {
             partition_columns: (!create.table_partition_cols.is_empty()).then(|| create.table_partition_cols.clone()),
         };
         let table = FilesTable { location, format, options, declared };
-        let created = self.catalog.create_files_table(&name, table, &self.context, &session, &self.stores).await;
+        let created = self.catalog.create_files_table(&name, table, &self.context, &session, &self.env.stores).await;
         created.map_err(|report| prefixed(report, &self.place(at)))?;
         Ok(Work::Done(Answer { notes, ..Answer::default() }))
     }
@@ -358,21 +390,24 @@ impl JobSession {
 
     async fn change_catalog(&mut self, at: usize, statement: Statement) -> Result<Work, ErrorReport> {
         let logical = self.logical(at, statement).await?;
-        let dropped = match &logical {
-            LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => Some(drop.name.clone()),
+        let (dropped, view) = match &logical {
+            LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => (Some(drop.name.clone()), None),
             LogicalPlan::Ddl(DdlStatement::CreateView(view)) => {
                 if view.temporary {
                     return Err(self.unsupported(at, "temporary views are not supported; every view ends with its job"));
                 }
-                None
+                (None, Some(view.name.clone()))
             }
-            LogicalPlan::Ddl(DdlStatement::DropView(_)) => None,
+            LogicalPlan::Ddl(DdlStatement::DropView(drop)) => (Some(drop.name.clone()), None),
             _ => return Err(self.unsupported(at, "this statement is not supported")),
         };
         let done = self.context.execute_logical_plan(logical).await;
         done.map_err(|error| self.explained(at, error))?;
         if let Some(name) = dropped.as_ref().and_then(Catalog::local_name) {
             self.catalog.forget(&name);
+        }
+        if let Some(name) = view.as_ref().and_then(Catalog::local_name) {
+            self.catalog.made_view(&name, at);
         }
         Ok(Work::Done(Answer::default()))
     }
@@ -396,7 +431,7 @@ impl JobSession {
             }
             Setting::Ignored => answer.notes.push(format!("`{name}` has no effect: it follows from cluster and input")),
             Setting::SmallJobBytes | Setting::PartitionBytes => {
-                let applied = setting.apply(&mut self.options, &self.defaults, value.as_deref());
+                let applied = setting.apply(&mut self.options, &self.env.options, value.as_deref());
                 applied.map_err(|report| prefixed(report, &self.place(at)))?;
             }
         }
@@ -433,7 +468,9 @@ impl JobSession {
             )));
         };
         let writer = Writer { job: self.job, base: &self.base };
-        let target = writer.insert(&name, table, op).map_err(|report| prefixed(report, &self.place(at)))?;
+        let target = writer
+            .insert(&name, table, self.catalog.partitioning(&name), op)
+            .map_err(|report| prefixed(report, &self.place(at)))?;
         Ok(Work::Run { logical: Box::new(LogicalPlan::clone(&dml.input)), purpose: Purpose::Write(Box::new(target)) })
     }
 

@@ -9,7 +9,7 @@ use url::Url;
 use uuid::Uuid;
 use windrow_model::{ErrorKind, ErrorReport, JobId, OutputMode, OutputSpec, TableFormat};
 
-use super::catalog::FilesTable;
+use super::catalog::{FilesTable, Partitioning};
 use crate::errors;
 use crate::sink::OutputTarget;
 use crate::stores::resolve_location;
@@ -43,7 +43,13 @@ impl Writer<'_> {
     }
 
     /// `INSERT` into a table of files adds files to its folder, or replaces them.
-    pub fn insert(&self, name: &str, table: &FilesTable, op: InsertOp) -> Result<OutputTarget, ErrorReport> {
+    pub fn insert(
+        &self,
+        name: &str,
+        table: &FilesTable,
+        partitioning: Partitioning,
+        op: InsertOp,
+    ) -> Result<OutputTarget, ErrorReport> {
         let mode = match op {
             InsertOp::Append => OutputMode::Append,
             InsertOp::Overwrite => OutputMode::Overwrite,
@@ -57,8 +63,14 @@ impl Writer<'_> {
             return Err(ErrorReport::invalid(format!("table `{name}` is one file, to which rows cannot be added"))
                 .with_hint("make its LOCATION a folder, or write INSERT OVERWRITE"));
         }
-        let partition_by = table.declared.partition_columns.clone().unwrap_or_default();
-        Ok(self.target(table.location.clone(), single_file, table.format, mode, partition_by, table.options.clone()))
+        if let Some(column) = partitioning.doubled.first() {
+            let what = format!("rows cannot be inserted into `{name}`");
+            return Err(ErrorReport::new(ErrorKind::Unsupported, what)
+                .with_detail(format!("its column `{column}` is in the names of its folders and inside its files too"))
+                .with_hint("write to another folder with COPY … PARTITIONED BY, and read that one"));
+        }
+        let (location, partition_by) = (table.location.clone(), partitioning.columns);
+        Ok(self.target(location, single_file, table.format, mode, partition_by, table.options.clone()))
     }
 
     pub fn output(&self, output: &OutputSpec) -> Result<OutputTarget, ErrorReport> {

@@ -10,7 +10,7 @@ use windrow_model::{
     TableSpec,
 };
 
-use super::{EngineOptions, JobSession, PlannedStep, on_big_stack};
+use super::{EngineOptions, JobSession, PlanEnvironment, PlannedStep, on_big_stack};
 use crate::stores::Stores;
 
 const ONE: ClusterShape = ClusterShape { workers: 1, slots: 2, slots_max: 2, memory_bytes_min: 1 << 30 };
@@ -45,10 +45,15 @@ fn spec(dir: &Path, script: &str, output: Option<OutputSpec>) -> JobSpec {
     }
 }
 
+/// No statement is small enough to run whole.
+fn many_workers() -> Result<Arc<PlanEnvironment>, ErrorReport> {
+    let options = EngineOptions { small_job_bytes: 0, ..EngineOptions::default() };
+    PlanEnvironment::new(options, Stores::from_env())
+}
+
 async fn steps_of(spec: JobSpec, cluster: ClusterShape) -> Result<Vec<PlannedStep>, ErrorReport> {
     on_big_stack(move || async move {
-        let options = EngineOptions { small_job_bytes: 0, ..EngineOptions::default() };
-        let mut session = JobSession::open(JobId(7), &spec, &options, Stores::from_env()).await?;
+        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
         let mut steps = Vec::new();
         let mut first_stage = 0;
         for step in 0..session.statements() as u32 {
@@ -147,6 +152,54 @@ async fn inserts_go_to_the_folder_of_an_external_table() {
     let steps = steps(script).await.unwrap();
     let modes: Vec<OutputMode> = steps.iter().filter_map(|step| Some(step.target.as_ref()?.mode)).collect();
     assert_eq!(modes, [OutputMode::Append, OutputMode::Overwrite]);
+}
+
+/// The files that the scans of a step read.
+fn files_read(step: &PlannedStep) -> usize {
+    let splits = step.splits.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    splits.map(|text| text.matches(".csv").count()).sum()
+}
+
+#[tokio::test]
+async fn a_view_shows_what_was_written_since_it_was_made() {
+    let dir = flights();
+    let script = "CREATE VIEW inner_view AS SELECT * FROM flights;
+                  CREATE VIEW carriers AS SELECT carrier FROM inner_view;
+                  SELECT * FROM carriers;
+                  INSERT INTO flights VALUES ('DD', 3);
+                  SELECT * FROM carriers";
+    let (spec, place) = (spec(dir.path(), script, None), dir.path().to_owned());
+    let (before, after) = on_big_stack(move || async move {
+        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
+        let mut steps = Vec::new();
+        for step in 0..5 {
+            let first_stage = steps.iter().map(|step: &PlannedStep| step.plan.stages.len() as u32).sum();
+            steps.push(session.plan_step(step, first_stage, TWO).await?);
+            if step == 3 {
+                // What the INSERT would have left behind.
+                std::fs::write(place.join("flights/c.csv"), "carrier,delay\nDD,3\n").unwrap();
+            }
+        }
+        Ok((files_read(&steps[2]), files_read(&steps[4])))
+    })
+    .await
+    .unwrap();
+    assert_eq!((before, after), (2, 3));
+}
+
+#[tokio::test]
+async fn inserts_into_folders_of_partitions_follow_their_layout() {
+    let dir = flights();
+    std::fs::create_dir_all(dir.path().join("days/day=1")).unwrap();
+    std::fs::write(dir.path().join("days/day=1/a.csv"), "carrier,delay\nAA,5\n").unwrap();
+    let script = "CREATE EXTERNAL TABLE days STORED AS CSV LOCATION 'days/';
+                  INSERT INTO days SELECT carrier, delay, '2' FROM flights";
+    let steps = steps_of(spec(dir.path(), script, None), TWO).await.unwrap();
+    assert_eq!(steps[1].target.as_ref().unwrap().partition_by, ["day"]);
+    std::fs::write(dir.path().join("days/day=1/a.csv"), "carrier,delay,day\nAA,5,1\n").unwrap();
+    let report = steps_of(spec(dir.path(), script, None), TWO).await.unwrap_err();
+    assert_eq!(report.kind, ErrorKind::Unsupported);
+    assert!(report.detail.contains("`day`"), "{report}");
 }
 
 #[tokio::test]
@@ -260,8 +313,7 @@ async fn a_script_is_explained_without_a_trace() {
     let script = "CREATE TABLE late AS SELECT * FROM flights WHERE delay > 1; SELECT carrier FROM late";
     let spec = spec(dir.path(), script, None);
     let (first, second) = on_big_stack(move || async move {
-        let options = EngineOptions { small_job_bytes: 0, ..EngineOptions::default() };
-        let mut session = JobSession::open(JobId(7), &spec, &options, Arc::clone(&Stores::from_env())).await?;
+        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
         Ok((session.explain(TWO).await?, session.explain(TWO).await?))
     })
     .await

@@ -22,26 +22,50 @@ const ROUNDS_MAX: usize = 1_000;
 /// Manifests that are kept for people who want to know what happened; older ones go.
 const HISTORY_MAX: usize = 64;
 
+/// Whether a commit will be seen by readers, as far as the process that works on it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// Nothing of it is visible, and nothing will be unless it is tried again.
+    No,
+    /// It has a manifest: this or a later commit publishes it, so it must be finished and not given up.
+    Yes,
+    /// The store did not answer the question that decides.
+    Unknown,
+}
+
+/// A commit that did not end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitError {
+    pub report: ErrorReport,
+    pub decided: Decided,
+}
+
 /// Makes the staged files of all tasks visible, all or none; returns what was published.
-/// Safe to repeat after a crash: the commit id decides, and a commit that had begun is rolled forward.
+/// Safe to repeat, after a crash or an error: the commit id decides, and a commit that had begun is rolled forward.
+/// `known` is what an earlier call has found out, [`Decided::No`] before the first.
 pub async fn commit(
     target: &OutputTarget,
     tasks: &[Vec<WrittenFile>],
+    known: Decided,
     stores: &Stores,
-) -> Result<Vec<WrittenFile>, ErrorReport> {
-    let folder = Folder::open(target, stores)?;
+) -> Result<Vec<WrittenFile>, CommitError> {
+    let failed = |report| CommitError { report, decided: known };
+    let folder = Folder::open(target, stores).map_err(failed)?;
     let files = tasks.concat();
     if target.single_file {
-        return single::commit(target, files, &folder).await;
+        return single::commit(target, files, known, &folder).await;
     }
-    let mut commit = Commit::new(target, &folder, files);
+    let mut commit = Commit { decided: known, ..Commit::new(target, &folder, files) };
     for _ in 0..ROUNDS_MAX {
-        if commit.step().await?.is_some() {
-            return Ok(commit.files);
+        match commit.step().await {
+            Ok(Some(_)) => return Ok(commit.files),
+            Ok(None) => {}
+            Err(report) => return Err(CommitError { report, decided: commit.decided }),
         }
     }
-    Err(ErrorReport::new(ErrorKind::Conflict, format!("`{}` is written to by too many jobs at once", commit.place()))
-        .with_hint("run the job again when the others have ended"))
+    let what = format!("`{}` is written to by too many jobs at once", commit.place());
+    let report = ErrorReport::new(ErrorKind::Conflict, what).with_hint("run the job again when the others have ended");
+    Err(CommitError { report, decided: commit.decided })
 }
 
 /// Removes everything this commit id has staged, unless its manifest already exists: then it is rolled forward by the
@@ -150,17 +174,22 @@ pub(super) struct Commit<'a> {
     folder: &'a Folder,
     files: Vec<WrittenFile>,
     last: Option<Action>,
+    decided: Decided,
 }
 
 impl<'a> Commit<'a> {
     pub(super) fn new(target: &'a OutputTarget, folder: &'a Folder, files: Vec<WrittenFile>) -> Self {
-        Commit { target, folder, files: with_rows(files), last: None }
+        Commit { target, folder, files: with_rows(files), last: None, decided: Decided::No }
     }
 
     /// One look and one action; `Some` when the commit is complete.
     pub(super) async fn step(&mut self) -> Result<Option<u64>, ErrorReport> {
         let id = self.target.commit_id;
         let survey = Survey::take(self.folder, id).await?;
+        self.decided = match survey.view.heads.iter().any(|head| head.commit_id == id) {
+            true => Decided::Yes,
+            false => Decided::No,
+        };
         let action = next(id, self.target.mode, &survey.view, self.last);
         tracing::debug!(commit = %id, ?action, "commit step");
         match action {
@@ -168,7 +197,11 @@ impl<'a> Commit<'a> {
             Action::Refuse => return Err(self.refuse().await),
             Action::WriteIntent => self.write_intent().await?,
             Action::FinishOther { number } => self.finish_other(&survey.manifests, number).await?,
-            Action::CreateManifest { number } => self.create_manifest(&survey, number).await?,
+            Action::CreateManifest { number } => {
+                // Until the next look: a request without an answer may have been carried out.
+                self.decided = Decided::Unknown;
+                self.create_manifest(&survey, number).await?
+            }
             Action::RemoveSuccess => self.folder.remove(SUCCESS).await?,
             Action::Publish { .. } => self.publish_own().await?,
             Action::MarkPublished { number } => mark_published(self.folder, number, id).await?,

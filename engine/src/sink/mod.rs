@@ -16,7 +16,7 @@ mod table_files;
 pub mod table_write;
 pub mod target;
 
-pub use commit::{abort, commit};
+pub use commit::{CommitError, Decided, abort, commit};
 pub use identity::{WriteIdentity, WriteLog};
 pub use table_write::TableWriteExec;
 pub use target::{OutputTarget, check_columns, check_target};

@@ -2,32 +2,45 @@
 
 use windrow_model::{ErrorKind, ErrorReport, OutputMode, WrittenFile};
 
-use super::commit::{already_exists, remove_staging};
+use super::commit::{CommitError, Decided, already_exists, remove_staging};
 use super::folder::{Created, Folder, Placed, link_new};
 use super::manifest::HOME;
 use super::target::{OutputTarget, file_name};
 
-/// Publishes the one file of `files`. Repeating it after a crash is harmless.
+/// Publishes the one file of `files`. Repeating it after a crash or an error is harmless: the move of the staged file
+/// into its place decides, and once it has decided, only litter is left to remove.
 pub async fn commit(
     target: &OutputTarget,
     files: Vec<WrittenFile>,
+    known: Decided,
     folder: &Folder,
-) -> Result<Vec<WrittenFile>, ErrorReport> {
+) -> Result<Vec<WrittenFile>, CommitError> {
     let [file] = files.as_slice() else {
-        return Err(ErrorReport::internal(format!(
-            "{} files were written for the single file `{}`",
-            files.len(),
-            target.location
-        )));
+        let what = format!("{} files were written for the single file `{}`", files.len(), target.location);
+        return Err(CommitError { report: ErrorReport::internal(what), decided: known });
     };
-    match (target.mode, folder.local().is_some()) {
-        (OutputMode::Error, true) => link(target, file, folder)?,
-        (OutputMode::Error, false) => claim(target, file, folder).await?,
-        (OutputMode::Overwrite | OutputMode::Append, _) => place(target, file, folder).await?,
+    let placed = match (target.mode, folder.local().is_some()) {
+        (OutputMode::Error, true) => link(target, file, folder),
+        (OutputMode::Error, false) => claim(target, file, folder).await,
+        (OutputMode::Overwrite | OutputMode::Append, _) => place(target, file, folder).await,
+    };
+    placed.map_err(|report| CommitError { decided: decided_by(&report, known), report })?;
+    let tidied = async {
+        remove_staging(folder, target.commit_id).await?;
+        remove_claim(target, folder).await
+    };
+    if let Err(report) = tidied.await {
+        tracing::warn!(location = %target.location, error = %report, "a published file has left litter behind");
     }
-    remove_staging(folder, target.commit_id).await?;
-    remove_claim(target, folder).await?;
     Ok(files)
+}
+
+/// A store that did not answer may have done what it was asked; any other refusal leaves things as they were known.
+fn decided_by(report: &ErrorReport, known: Decided) -> Decided {
+    match report.kind {
+        ErrorKind::Unavailable => Decided::Unknown,
+        _ => known,
+    }
 }
 
 async fn place(target: &OutputTarget, file: &WrittenFile, folder: &Folder) -> Result<(), ErrorReport> {

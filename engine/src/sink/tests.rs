@@ -65,7 +65,7 @@ async fn write(target: &OutputTarget, batch: RecordBatch, n: u64) -> Vec<Written
 
 async fn write_and_commit(target: &OutputTarget, batch: RecordBatch) -> Result<Vec<WrittenFile>, ErrorReport> {
     let files = write(target, batch, 1).await;
-    commit(target, &[files], &Stores::from_env()).await
+    commit(target, &[files], Decided::No, &Stores::from_env()).await.map_err(|error| error.report)
 }
 
 async fn read(location: &Url, format: TableFormat) -> Result<Vec<String>, ErrorReport> {
@@ -77,7 +77,7 @@ async fn read_sql(location: &Url, format: TableFormat, sql: &str) -> Result<Vec<
     let stores = Stores::from_env();
     let table =
         open_table("t", location, format, &BTreeMap::new(), &Declared::default(), &context.state(), &stores).await?;
-    context.register_table("t", table).unwrap();
+    context.register_table("t", table.provider).unwrap();
     let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
     let text = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
     let mut lines: Vec<String> = text.lines().skip(3).filter(|line| line.starts_with('|')).map(str::to_owned).collect();
@@ -148,13 +148,49 @@ async fn a_commit_cut_off_after_any_step_is_rolled_forward() {
             for _ in 0..cut {
                 cut_off.step().await.unwrap();
             }
-            commit(&second, std::slice::from_ref(&files), &stores).await.unwrap();
-            commit(&second, &[files], &stores).await.unwrap();
+            commit(&second, std::slice::from_ref(&files), Decided::No, &stores).await.unwrap();
+            commit(&second, &[files], Decided::No, &stores).await.unwrap();
             assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), expected, "{mode:?} cut at {cut}");
             let out = folder.path().join("out");
             assert!(out.join("_SUCCESS").exists() && !out.join("_windrow/staging").exists());
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_after_the_decision_says_that_the_commit_must_be_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = url(folder.path(), "out");
+    let stores = Stores::from_env();
+    write_and_commit(&target(place.clone(), OutputMode::Overwrite), rows(&[Some("a")], &[1])).await.unwrap();
+    let second = target(place.clone(), OutputMode::Append);
+    let files = [write(&second, rows(&[Some("b")], &[2]), 2).await];
+    // A folder where the file belongs: the manifest can be created and the file cannot be published.
+    let obstacle = folder.path().join("out").join(&files[0][0].path);
+    std::fs::create_dir_all(obstacle.join("inside")).unwrap();
+    let failed = commit(&second, &files, Decided::No, &stores).await.unwrap_err();
+    assert_eq!(failed.decided, Decided::Yes, "{}", failed.report);
+    abort(&second, &stores).await.unwrap();
+    std::fs::remove_dir_all(obstacle).unwrap();
+    commit(&second, &files, failed.decided, &stores).await.unwrap();
+    assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), ["a,1", "b,2"]);
+}
+
+#[tokio::test]
+async fn an_error_before_the_decision_leaves_the_commit_undecided() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = url(folder.path(), "out");
+    let stores = Stores::from_env();
+    let first = target(place.clone(), OutputMode::Append);
+    let files = [write(&first, rows(&[Some("a")], &[1]), 1).await];
+    // A folder where the intent belongs.
+    let obstacle = folder.path().join("out").join(manifest::intent_path(first.commit_id));
+    std::fs::create_dir_all(obstacle.join("inside")).unwrap();
+    let failed = commit(&first, &files, Decided::No, &stores).await.unwrap_err();
+    assert_eq!(failed.decided, Decided::No, "{}", failed.report);
+    std::fs::remove_dir_all(obstacle).unwrap();
+    commit(&first, &files, failed.decided, &stores).await.unwrap();
+    assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), ["a,1"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

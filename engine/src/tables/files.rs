@@ -32,6 +32,7 @@ pub async fn holdings(location: &Url, stores: &Stores) -> Result<Holdings, Error
     if listed.is_empty() {
         return single_file(location, &*store, &prefix).await;
     }
+    let listed: Vec<ObjectMeta> = listed.into_iter().map(|file| versioned(file, location)).collect();
     let manifests = manifest::load(&*store, &prefix, &listed, manifest::Which::Current).await.map_err(report)?;
     let mut files: Vec<ObjectMeta> = listed.into_iter().filter(|file| is_data_file(&file.location, &prefix)).collect();
     files.sort_by(|a, b| a.location.cmp(&b.location));
@@ -43,12 +44,24 @@ async fn single_file(location: &Url, store: &dyn ObjectStore, path: &Path) -> Re
         return Ok(Holdings::default());
     }
     match store.head(path).await {
-        Ok(meta) => Ok(Holdings { files: vec![meta], single_file: true, manifest: None }),
+        Ok(meta) => Ok(Holdings { files: vec![versioned(meta, location)], single_file: true, manifest: None }),
         Err(object_store::Error::NotFound { .. }) => Ok(Holdings::default()),
         // A folder answers a `head` with a store's own kind of error; it was empty a moment ago.
         Err(_) if crate::stores::local_path(location).is_some_and(|path| path.is_dir()) => Ok(Holdings::default()),
         Err(error) => Err(store_report(&error, "read", location)),
     }
+}
+
+/// DataFusion's cache of footers takes files of one size and one time of change for the same, and object stores tell
+/// that time in whole seconds. So the part below a second is made from the ETag: another version has another time.
+fn versioned(mut file: ObjectMeta, location: &Url) -> ObjectMeta {
+    let Some(tag) = file.e_tag.as_deref().filter(|_| location.scheme() != "file") else { return file };
+    let nanoseconds = u64::from(crc32fast::hash(tag.as_bytes())) % 1_000_000_000;
+    let seconds = file.last_modified.timestamp();
+    if let Some(time) = chrono::DateTime::from_timestamp(seconds, nanoseconds as u32) {
+        file.last_modified = time;
+    }
+    file
 }
 
 fn choose_files(
@@ -109,4 +122,27 @@ pub fn is_data_file(path: &Path, prefix: &Path) -> bool {
         let hidden = |name: &str| name.starts_with('.') || (name.starts_with('_') && !name.contains('='));
         !relative.is_empty() && !relative.split('/').any(hidden)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_versions_of_one_second_and_size_differ_in_their_time() {
+        let version = |tag: &str, place: &str| {
+            let file = ObjectMeta {
+                location: Path::from("a.parquet"),
+                last_modified: chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+                size: 7,
+                e_tag: Some(tag.to_owned()),
+                version: None,
+            };
+            versioned(file, &Url::parse(place).unwrap()).last_modified
+        };
+        assert_ne!(version("one", "s3://b/"), version("two", "s3://b/"));
+        assert_eq!(version("one", "s3://b/"), version("one", "s3://b/"));
+        assert_eq!(version("one", "s3://b/").timestamp(), 1_700_000_000);
+        assert_eq!(version("one", "file:///b/"), version("two", "file:///b/"));
+    }
 }

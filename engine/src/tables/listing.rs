@@ -16,7 +16,7 @@ use windrow_model::{ErrorKind, ErrorReport, TableFormat};
 
 use super::files::{Holdings, holdings, relative_path};
 use super::provider::FileTable;
-use super::{formats, headers, hive};
+use super::{csv_nulls, formats, headers, hive};
 use crate::stores::{Stores, display_location, object_path, store_url};
 
 /// What `CREATE EXTERNAL TABLE` says about a table's columns; empty means "look at the files".
@@ -26,6 +26,16 @@ pub struct Declared {
     pub columns: Option<SchemaRef>,
     /// Names in `PARTITIONED BY`, outermost folder first. `None` infers them from `key=value` folders.
     pub partition_columns: Option<Vec<String>>,
+}
+
+/// A table whose list of files is fixed.
+#[derive(Debug)]
+pub struct OpenedTable {
+    pub provider: Arc<dyn TableProvider>,
+    /// Columns that come from folder names, outermost folder first.
+    pub partition_columns: Vec<String>,
+    /// Columns that folder names tell and the files hold as well; they are read from the files.
+    pub doubled_columns: Vec<String>,
 }
 
 /// Opens the file or folder at `location` as table `name`; the list of files is fixed here.
@@ -40,7 +50,7 @@ pub async fn open_table(
     declared: &Declared,
     session: &SessionState,
     stores: &Stores,
-) -> Result<Arc<dyn TableProvider>, ErrorReport> {
+) -> Result<OpenedTable, ErrorReport> {
     let opening = Opening { name, location, format, declared, session };
     let found = holdings(location, stores).await.map_err(|report| opening.name_table(report))?;
     // An empty file has no rows and, in most formats, no schema to learn.
@@ -54,7 +64,8 @@ pub async fn open_table(
     opening.check_headers(&files, &parsed, &*store).await?;
     let partitions = opening.partitions(&files)?;
     let file_schema = opening.file_schema(&*reader, &store, &files, &partitions).await?;
-    opening.provider(reader, file_schema, partitions, files)
+    let nulls = parsed.csv.null_regex.as_deref().filter(|_| format == TableFormat::Csv);
+    opening.opened(reader, file_schema, partitions, files, nulls)
 }
 
 /// One table being opened: what every step and every error needs.
@@ -164,17 +175,17 @@ impl Opening<'_> {
         Ok(inferred)
     }
 
-    fn provider(
+    fn opened(
         &self,
         reader: Arc<dyn FileFormat>,
         file_schema: SchemaRef,
         partitions: Partitions,
         files: Vec<ObjectMeta>,
-    ) -> Result<Arc<dyn TableProvider>, ErrorReport> {
+        nulls: Option<&str>,
+    ) -> Result<OpenedTable, ErrorReport> {
         // A column that the files hold themselves is read from them: it has its type there.
-        let kept: Vec<usize> = (0..partitions.columns.len())
-            .filter(|at| file_schema.index_of(&partitions.columns[*at]).is_err())
-            .collect();
+        let (kept, doubled): (Vec<usize>, Vec<usize>) =
+            (0..partitions.columns.len()).partition(|at| file_schema.index_of(&partitions.columns[*at]).is_err());
         let fields: Vec<FieldRef> = kept.iter().map(|at| self.partition_field(&partitions.columns[*at])).collect();
         let mut listed = Vec::with_capacity(files.len());
         for (meta, values) in files.into_iter().zip(&partitions.values) {
@@ -182,7 +193,18 @@ impl Opening<'_> {
             let typed = typed.collect::<Result<Vec<_>, _>>()?;
             listed.push(PartitionedFile::new_from_meta(meta).with_partition_values(typed));
         }
-        Ok(Arc::new(FileTable::new(store_url(self.location)?, reader, file_schema, fields, listed)))
+        let store = store_url(self.location)?;
+        let provider: Arc<dyn TableProvider> = match nulls {
+            None => Arc::new(FileTable::new(store, reader, file_schema, fields, listed)),
+            Some(nulls) => {
+                let text = csv_nulls::as_text(&file_schema);
+                let files = FileTable::new(store, reader, text, fields, listed);
+                let view = csv_nulls::view(self.name, files, &file_schema, nulls);
+                view.map_err(|error| self.wrong(error.strip_backtrace()))?
+            }
+        };
+        let names = |indices: Vec<usize>| indices.into_iter().map(|at| partitions.columns[at].clone()).collect();
+        Ok(OpenedTable { provider, partition_columns: names(kept), doubled_columns: names(doubled) })
     }
 
     fn partition_field(&self, column: &str) -> FieldRef {

@@ -3,6 +3,7 @@
 //! Architecture invariant: a scan reads exactly the files, sizes and ETags that planning saw. A folder is never
 //! listed again by a task, and a file that has changed since is an error, not other rows.
 
+mod csv_nulls;
 pub mod files;
 pub mod formats;
 mod headers;
@@ -11,8 +12,8 @@ pub mod listing;
 pub mod pinned;
 mod provider;
 
-pub use listing::{Declared, open_table};
-pub use pinned::{InputChanged, pin_inputs};
+pub use listing::{Declared, OpenedTable, open_table};
+pub use pinned::{InputChanged, ReadTrouble, pin_inputs};
 pub use provider::FileTable;
 
 #[cfg(test)]

@@ -14,12 +14,15 @@ use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use parking_lot::Mutex;
 use url::Url;
+use windrow_model::ErrorReport;
 
 /// An input file is not the one that was planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +38,31 @@ impl fmt::Display for InputChanged {
 
 impl std::error::Error for InputChanged {}
 
+/// What a store said when a file could not be read. DataFusion keeps only the text of an error that it meets while it
+/// fetches a Parquet footer, which then looks like a damaged file.
+#[derive(Debug, Default)]
+pub struct ReadTrouble {
+    newest: Mutex<Option<ErrorReport>>,
+}
+
+impl ReadTrouble {
+    /// The newest error of a store that a read of this attempt has met.
+    pub fn newest(&self) -> Option<ErrorReport> {
+        self.newest.lock().clone()
+    }
+
+    fn note(&self, error: object_store::Error) -> object_store::Error {
+        *self.newest.lock() = Some(crate::errors::store_failure(&error));
+        error
+    }
+}
+
 /// The runtime of one attempt, in which the files that `plan` scans can only be read as they were planned.
 /// A read of another version fails with [`object_store::Error::Precondition`] around [`InputChanged`].
 pub fn pin_inputs(
     runtime: &Arc<RuntimeEnv>,
     plan: &Arc<dyn ExecutionPlan>,
+    trouble: &Arc<ReadTrouble>,
 ) -> datafusion::common::Result<Arc<RuntimeEnv>> {
     let mut pins: HashMap<String, HashMap<Path, ObjectMeta>> = HashMap::new();
     plan.apply(|node| {
@@ -54,7 +77,8 @@ pub fn pin_inputs(
         return Ok(Arc::clone(runtime));
     }
     let pins = pins.into_iter().map(|(store, files)| (store, Arc::new(files))).collect();
-    let registry = PinnedRegistry { inner: Arc::clone(&runtime.object_store_registry), pins };
+    let inner = Arc::clone(&runtime.object_store_registry);
+    let registry = PinnedRegistry { inner, pins, trouble: Arc::clone(trouble) };
     Ok(Arc::new(RuntimeEnv { object_store_registry: Arc::new(registry), ..RuntimeEnv::clone(runtime) }))
 }
 
@@ -70,6 +94,7 @@ struct PinnedRegistry {
     inner: Arc<dyn ObjectStoreRegistry>,
     /// Planned files by store URL (with its trailing slash) and path.
     pins: HashMap<String, Pins>,
+    trouble: Arc<ReadTrouble>,
 }
 
 impl ObjectStoreRegistry for PinnedRegistry {
@@ -81,7 +106,12 @@ impl ObjectStoreRegistry for PinnedRegistry {
         let inner = self.inner.get_store(url)?;
         let key = format!("{}://{}/", url.scheme(), url.authority());
         Ok(match self.pins.get(&key) {
-            Some(pins) => Arc::new(PinnedStore { inner, pins: Arc::clone(pins), local: url.scheme() == "file" }),
+            Some(pins) => Arc::new(PinnedStore {
+                inner,
+                pins: Arc::clone(pins),
+                local: url.scheme() == "file",
+                trouble: Arc::clone(&self.trouble),
+            }),
             None => inner,
         })
     }
@@ -94,9 +124,41 @@ struct PinnedStore {
     inner: Arc<dyn ObjectStore>,
     pins: Pins,
     local: bool,
+    trouble: Arc<ReadTrouble>,
 }
 
 impl PinnedStore {
+    async fn get_planned(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {
+        let Some(planned) = self.pins.get(location) else {
+            return self.inner.get_opts(location, options).await;
+        };
+        if self.local {
+            self.check_local(location, planned).await?;
+        } else if options.if_match.is_none() {
+            options.if_match.clone_from(&planned.e_tag);
+        }
+        let got = self.inner.get_opts(location, options).await;
+        got.map_err(|error| match error {
+            object_store::Error::Precondition { .. } => changed(location),
+            other => other,
+        })
+    }
+
+    async fn get_planned_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        match self.pins.get(location) {
+            // One look for all ranges: the local store then reads them from one open file.
+            Some(planned) if self.local => {
+                self.check_local(location, planned).await?;
+                self.inner.get_ranges(location, ranges).await
+            }
+            Some(_) => {
+                let fetch = |range| self.get_range(location, range);
+                object_store::coalesce_ranges(ranges, fetch, object_store::OBJECT_STORE_COALESCE_DEFAULT).await
+            }
+            None => self.inner.get_ranges(location, ranges).await,
+        }
+    }
+
     async fn check_local(&self, location: &Path, planned: &ObjectMeta) -> Result<()> {
         let found = self.inner.head(location).await?;
         if found.size == planned.size && found.last_modified == planned.last_modified {
@@ -119,35 +181,20 @@ impl fmt::Display for PinnedStore {
 
 #[async_trait]
 impl ObjectStore for PinnedStore {
-    async fn get_opts(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {
-        let Some(planned) = self.pins.get(location) else {
-            return self.inner.get_opts(location, options).await;
-        };
-        if self.local {
-            self.check_local(location, planned).await?;
-        } else if options.if_match.is_none() {
-            options.if_match.clone_from(&planned.e_tag);
-        }
-        let got = self.inner.get_opts(location, options).await;
-        got.map_err(|error| match error {
-            object_store::Error::Precondition { .. } => changed(location),
-            other => other,
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let got = self.get_planned(location, options).await.map_err(|error| self.trouble.note(error))?;
+        Ok(match got.payload {
+            GetResultPayload::Stream(bytes) => {
+                let trouble = Arc::clone(&self.trouble);
+                let bytes = bytes.map_err(move |error| trouble.note(error)).boxed();
+                GetResult { payload: GetResultPayload::Stream(bytes), ..got }
+            }
+            GetResultPayload::File(..) => got,
         })
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        match self.pins.get(location) {
-            // One look for all ranges: the local store then reads them from one open file.
-            Some(planned) if self.local => {
-                self.check_local(location, planned).await?;
-                self.inner.get_ranges(location, ranges).await
-            }
-            Some(_) => {
-                let fetch = |range| self.get_range(location, range);
-                object_store::coalesce_ranges(ranges, fetch, object_store::OBJECT_STORE_COALESCE_DEFAULT).await
-            }
-            None => self.inner.get_ranges(location, ranges).await,
-        }
+        self.get_planned_ranges(location, ranges).await.map_err(|error| self.trouble.note(error))
     }
 
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {

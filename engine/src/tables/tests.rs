@@ -23,8 +23,9 @@ async fn read(
     let table =
         open_table("t", &location, format, &options, &Declared::default(), &context.state(), &Stores::from_env())
             .await?;
-    context.register_table("t", table).unwrap();
-    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    context.register_table("t", table.provider).unwrap();
+    let batches = context.sql(sql).await.unwrap().collect().await;
+    let batches = batches.map_err(|error| crate::errors::report(error, ""))?;
     let mut text = Vec::new();
     let mut writer = arrow::csv::WriterBuilder::new().with_header(false).build(&mut text);
     batches.iter().for_each(|batch| writer.write(batch).unwrap());
@@ -64,6 +65,22 @@ async fn headers_that_differ_are_refused_with_both_files_named() {
 }
 
 #[tokio::test]
+async fn a_text_that_stands_for_null_is_null_in_columns_of_every_type() {
+    let text = "n,f,s,d\n1,NA,a,2026-11-25\nNA,2.5,NA,NA\n,,,\n3,4.5,NAB,2026-11-26\n";
+    let place = folder(&[("k=NA/a.csv", text)]);
+    let nulls = [("null_regex", "^(NA)?$")];
+    let sql =
+        "SELECT sum(n), sum(f), count(s), min(s), max(d), arrow_typeof(min(n)), arrow_typeof(max(d)), min(k) FROM t";
+    let found = read(place.path(), TableFormat::Csv, &nulls, sql).await.unwrap();
+    assert_eq!(found, "4,7.0,2,NAB,2026-11-26,Int64,Date32,NA\n");
+    let wrong = folder(&[("a.csv", "n\n1\nNA\n"), ("b.csv", "n\nx\n")]);
+    let options = [("null_regex", "^(NA)?$"), ("schema_infer_max_rec", "2")];
+    let failed = read(wrong.path(), TableFormat::Csv, &options, "SELECT sum(n) FROM t").await.unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::Invalid, "{failed}");
+    assert!(failed.detail.contains("'x'"), "{failed}");
+}
+
+#[tokio::test]
 async fn hive_folders_become_columns_and_plain_ones_do_not() {
     let place =
         folder(&[("day=2026-11-23/p/a.json", "{\"x\":1}\n"), ("day=__HIVE_DEFAULT_PARTITION__/b.json", "{\"x\":2}\n")]);
@@ -97,10 +114,11 @@ async fn an_input_that_changed_after_planning_is_an_error() {
     let declared = Declared::default();
     let table = open_table("t", &location, TableFormat::Csv, &BTreeMap::new(), &declared, &context.state(), &stores)
         .await
-        .unwrap();
+        .unwrap()
+        .provider;
     let first = context.read_table(Arc::clone(&table)).unwrap().create_physical_plan().await.unwrap();
     let second = context.read_table(table).unwrap().create_physical_plan().await.unwrap();
-    let pinned = pin_inputs(&context.runtime_env(), &first).unwrap();
+    let pinned = pin_inputs(&context.runtime_env(), &first, &Arc::default()).unwrap();
     let pinned = Arc::new(datafusion::execution::TaskContext::default().with_runtime(pinned));
     let rows = datafusion::physical_plan::collect(first, Arc::clone(&pinned)).await.unwrap();
     assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);

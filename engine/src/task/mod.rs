@@ -22,7 +22,7 @@ use crate::session;
 use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
 use crate::sink::{WriteIdentity, WriteLog};
 use crate::stores::Stores;
-use crate::tables::pin_inputs;
+use crate::tables::{ReadTrouble, pin_inputs};
 
 pub use metrics::OperatorMetrics;
 use metrics::PlanTotals;
@@ -188,15 +188,17 @@ impl Attempt {
         let decoded = decode_fragment(&request.fragment, request.splits.as_ref(), &request.partitions, &env.base);
         let decoded = decoded.map_err(fail)?;
         let log = Arc::new(WriteLog::default());
+        let trouble = Arc::new(ReadTrouble::default());
         let config = env.attempt_config(&decoded).map_err(fail)?;
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))
             .with_extension(Arc::clone(&log))
+            .with_extension(Arc::clone(&trouble))
             .with_extension(Arc::clone(&env.stores));
         let pool = Arc::new(PeakRecordingPool::new(Arc::clone(&env.runtime.memory_pool)));
         // Files are read as they were when the statement was planned, or not at all.
-        let runtime = pin_inputs(&env.attempt_runtime(&pool), &decoded.plan).map_err(fail)?;
+        let runtime = pin_inputs(&env.attempt_runtime(&pool), &decoded.plan, &trouble).map_err(fail)?;
         let context = TaskContext::from(&env.base)
             .with_session_config(config)
             .with_runtime(runtime)

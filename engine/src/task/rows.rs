@@ -15,6 +15,7 @@ use super::TaskProgress;
 use crate::errors;
 use crate::plan::input_files;
 use crate::shuffle::{OutputError, OutputWriter, RowRouter, StoredOutput};
+use crate::tables::ReadTrouble;
 
 /// Shared by the threads of one attempt.
 pub struct RowsOut {
@@ -98,7 +99,11 @@ pub async fn drain(
     task: TaskId,
 ) -> Result<(), Failure> {
     let mut router = out.router().map_err(|error| error.into_failure(task))?;
-    let failed = |error| errors::failure_reading(error, task, || input_files(&plan));
+    let trouble = context.session_config().get_extension::<ReadTrouble>();
+    let failed = |error| {
+        let trouble = trouble.as_ref().and_then(|trouble| trouble.newest());
+        errors::failure_reading(error, task, trouble, || input_files(&plan))
+    };
     let mut rows = plan.execute(partition as usize, context).map_err(failed)?;
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(failed)?;

@@ -1,0 +1,65 @@
+//! Scripts whose statements build on each other: what one writes, the next one reads.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::Path;
+
+use support::cluster::TestCluster;
+use support::rows;
+use windrow_model::ErrorReport;
+
+/// Rows of the script's last result on four workers, sorted.
+async fn run(script: &str) -> Result<Vec<String>, ErrorReport> {
+    let cluster = TestCluster::start(4, 1).await;
+    let batches = cluster.run_sql(script).await;
+    cluster.stop().await;
+    Ok(rows::sorted_lines(&batches?))
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a new folder");
+        std::fs::write(path, text).expect("a new file");
+    }
+    folder
+}
+
+fn table(name: &str, folder: &Path, options: &str) -> String {
+    format!("CREATE EXTERNAL TABLE {name} STORED AS CSV LOCATION '{}/{name}/' {options};\n", folder.display())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inserted_rows_land_in_the_folders_of_their_partitions() {
+    let place = folder(&[("days/day=1/a.csv", "carrier,delay\nAA,5\n"), ("days/day=2/b.csv", "carrier,delay\nBB,7\n")]);
+    let script = table("days", place.path(), "")
+        + "INSERT INTO days VALUES ('CC', 9, '2'), ('DD', 11, '3');
+           SELECT day, count(*), sum(delay) FROM days GROUP BY day";
+    assert_eq!(run(&script).await.expect("it runs"), ["1|1|5", "2|2|16", "3|1|11"]);
+    for (day, files) in [("day=1", 1), ("day=2", 2), ("day=3", 1)] {
+        let found = std::fs::read_dir(place.path().join("days").join(day)).expect("the partition's folder").count();
+        assert_eq!(found, files, "{day}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_shows_what_the_same_script_wrote_after_it() {
+    let place = folder(&[("flights/a.csv", "carrier,delay\nAA,5\n")]);
+    let script = table("flights", place.path(), "")
+        + "CREATE VIEW late AS SELECT carrier FROM flights WHERE delay > 4;
+           CREATE VIEW names AS SELECT DISTINCT carrier FROM late;
+           INSERT INTO flights VALUES ('BB', 9), ('CC', 1);
+           SELECT * FROM names";
+    assert_eq!(run(&script).await.expect("it runs"), ["AA", "BB"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_stands_for_null_is_null_on_every_worker() {
+    let text = "carrier,delay\nAA,5\nNA,7\nBB,NA\n";
+    let place = folder(&[("flights/a.csv", text), ("flights/b.csv", text), ("flights/c.csv", text)]);
+    let script = table("flights", place.path(), "OPTIONS ('format.null_regex' '^(NA)?$')")
+        + "SELECT carrier, sum(delay), count(*) FROM flights GROUP BY carrier";
+    assert_eq!(run(&script).await.expect("it runs"), ["AA|15|3", "BB|NULL|3", "NULL|21|3"]);
+}
