@@ -101,7 +101,9 @@ fn a_client_that_reaches_no_worker_reads_through_the_coordinator() {
     let port = TcpListener::bind((network.host, 0)).expect("a free port").local_addr().expect("an address").port();
     let address = format!("{}:{port}", network.host);
     let url = format!("http://{address}");
-    let _coordinator = start(&["coordinator", "--listen", &address, "--insecure"]);
+    let data_dir = folder.path().join("coordinator");
+    let data_dir = data_dir.to_str().expect("a path in UTF-8");
+    let _coordinator = start(&["coordinator", "--listen", &address, "--insecure", "--data-dir", data_dir]);
     // It serves its outputs on loopback, which is another place in the client's namespace.
     let _worker = start(&["worker", "--coordinator", &url]);
     let deadline = Instant::now() + START_DEADLINE;

@@ -70,6 +70,7 @@ impl Windrow {
         let mut up = Command::new(binary)
             .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--memory", memory])
             .args(["--workers", &workers.to_string(), "--slots", &slots.to_string()])
+            .env("WINDROW_LOG", std::env::var_os("WINDROW_LOG").unwrap_or_else(|| "warn".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -221,9 +221,47 @@ pub struct UpArgs {
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,
+    /// How map outputs are compressed.
+    #[arg(long, value_enum, default_value_t = CompressionArg::Auto, value_name = "KIND")]
+    pub shuffle_compression: CompressionArg,
     /// A statement that reads no more than this runs whole on one worker.
     #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
     pub small_job_bytes: Option<u64>,
+}
+
+/// How map outputs are compressed.
+#[cfg(feature = "embedded")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompressionArg {
+    /// None while memory is plentiful, LZ4 otherwise: for workers of one machine.
+    Auto,
+    /// Always LZ4.
+    Lz4,
+    /// Never: for networks faster than the processors.
+    None,
+}
+
+#[cfg(feature = "embedded")]
+impl CompressionArg {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            CompressionArg::Auto => "auto",
+            CompressionArg::Lz4 => "lz4",
+            CompressionArg::None => "none",
+        }
+    }
+}
+
+#[cfg(feature = "embedded")]
+impl From<CompressionArg> for windrow_worker::ShuffleCompression {
+    fn from(kind: CompressionArg) -> Self {
+        match kind {
+            CompressionArg::Auto => windrow_worker::ShuffleCompression::Auto,
+            CompressionArg::Lz4 => windrow_worker::ShuffleCompression::Lz4,
+            CompressionArg::None => windrow_worker::ShuffleCompression::None,
+        }
+    }
 }
 
 /// Start a coordinator.
@@ -268,6 +306,9 @@ pub struct WorkerArgs {
     /// URL that readers are told, if it is not the one listened on.
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
+    /// How map outputs are compressed.
+    #[arg(long, value_enum, default_value_t = CompressionArg::Lz4, value_name = "KIND")]
+    pub shuffle_compression: CompressionArg,
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,

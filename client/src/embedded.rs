@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use windrow_coordinator::{Coordinator, CoordinatorOptions, Handle};
 use windrow_engine::job::EngineOptions;
 use windrow_model::{ErrorKind, ErrorReport, Limits, WorkerState};
-use windrow_worker::WorkerOptions;
+use windrow_worker::{ShuffleCompression, WorkerOptions};
 
 use crate::{BUILD, Client};
 
@@ -67,7 +67,8 @@ impl EmbeddedCluster {
         .await?;
         let (mut workers, leave) = (JoinSet::new(), CancellationToken::new());
         for _ in 0..options.workers {
-            let worker = WorkerOptions::new(coordinator.url(), options.slots, options.memory_bytes, BUILD);
+            let mut worker = WorkerOptions::new(coordinator.url(), options.slots, options.memory_bytes, BUILD);
+            worker.compression = ShuffleCompression::Auto;
             workers.spawn(windrow_worker::run(worker, leave.clone().cancelled_owned()));
         }
         let client = Client::connect(&coordinator.url()).await?;

@@ -3,6 +3,7 @@
 mod cli;
 mod command;
 mod follow;
+mod heap;
 mod logging;
 mod outcome;
 mod progress;
@@ -20,6 +21,7 @@ use cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    heap::keep_warm();
     let cli = Cli::parse();
     let json_errors = cli.command.prints_json();
     let outcome = logging::start(cli.log_format, cli.command.default_log())

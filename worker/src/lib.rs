@@ -17,6 +17,7 @@ mod work_dir;
 mod worker;
 
 pub use options::WorkerOptions;
+pub use windrow_engine::shuffle::ShuffleCompression;
 pub use worker::run;
 
 #[cfg(test)]

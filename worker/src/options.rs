@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use windrow_engine::shuffle::ShuffleCompression;
+
 /// How long a worker looks for its coordinator before it gives up, unless told otherwise.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,8 +31,8 @@ pub struct WorkerOptions {
     pub build: String,
     /// Allows listening on an address that other machines reach, although nobody is authenticated.
     pub insecure: bool,
-    /// Compress map outputs. Off only pays with more network than CPU.
-    pub compress: bool,
+    /// How map outputs are compressed.
+    pub compression: ShuffleCompression,
     pub connect_patience: Duration,
     pub reconnect_patience: Duration,
 }
@@ -47,7 +49,7 @@ impl WorkerOptions {
             advertise: None,
             build: build.into(),
             insecure: false,
-            compress: true,
+            compression: ShuffleCompression::Lz4,
             connect_patience: CONNECT_PATIENCE,
             reconnect_patience: RECONNECT_PATIENCE,
         }

@@ -10,7 +10,6 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use windrow_engine::shuffle::ShuffleCompression;
 use windrow_engine::stores::Stores;
 use windrow_engine::task::{TaskEnvironment, TaskResources};
 use windrow_model::{ErrorKind, ErrorReport};
@@ -66,7 +65,7 @@ impl Worker {
             slots: options.slots,
             shuffle_dir: work_dir.shuffle(),
             spill_dir: work_dir.spill(),
-            compression: if options.compress { ShuffleCompression::Lz4 } else { ShuffleCompression::None },
+            compression: options.compression,
         };
         let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env())?);
         let store = ShuffleStore::new(work_dir.shuffle(), env.shuffle_memory());

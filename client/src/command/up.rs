@@ -196,6 +196,7 @@ impl Family<'_> {
         let memory = worker_memory(self.args.memory, self.args.workers);
         command.args(["--coordinator", url]).arg("--slots").arg(self.args.slots.to_string());
         command.arg("--memory").arg(memory.to_string());
+        command.args(["--shuffle-compression", self.args.shuffle_compression.name()]);
         command.arg("--work-dir").arg(self.data_dir.join(format!("worker-{index}")));
         spawn(command)
     }

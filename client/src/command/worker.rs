@@ -17,5 +17,6 @@ pub async fn run(args: WorkerArgs) -> Outcome {
     options.listen = args.listen;
     options.advertise = args.advertise;
     options.insecure = args.insecure;
+    options.compression = args.shuffle_compression.into();
     windrow_worker::run(options, stop).await
 }

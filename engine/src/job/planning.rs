@@ -27,7 +27,8 @@ pub(super) struct Plan {
     pub distributed: Distributed,
 }
 
-/// Plans in two phases: as for the whole cluster to learn how many bytes are read, then for as much of it as pays.
+/// Plans for what the tables hold, and once more if the plan turns out to read so much less of them that it is spread
+/// otherwise.
 pub(super) async fn distribute(
     logical: &LogicalPlan,
     target: Option<&OutputTarget>,
@@ -37,10 +38,10 @@ pub(super) async fn distribute(
     session: &SessionState,
 ) -> Result<Plan> {
     let logical = session.optimize(logical)?;
-    let widest = plan::choose_spread(cluster, options.small_job_bytes.saturating_add(1), options);
-    let (mut session, mut physical) = physical(&logical, &widest, session).await?;
+    let expected = plan::choose_spread(cluster, plan::table_bytes(&logical)?, options);
+    let (mut session, mut physical) = physical(&logical, &expected, session).await?;
     let spread = plan::choose_spread(cluster, plan::input_bytes(&physical), options);
-    if width(&spread) != width(&widest) {
+    if width(&spread) != width(&expected) {
         (session, physical) = self::physical(&logical, &spread, &session).await?;
     }
     let schema = physical.schema();

@@ -1,35 +1,77 @@
 //! Decides whether a statement runs whole on one worker or as many tasks, and sets the planner up for it.
 
+use std::any::Any;
 use std::sync::Arc;
 
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::OptimizerOptions;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use windrow_model::{ClusterShape, format_bytes};
 
 use super::{Spread, scans};
 use crate::job::EngineOptions;
+use crate::tables::FileTable;
 
 /// Reduce partitions of one exchange. Each map output keeps an index entry per reduce partition, every reducer fetches
 /// from every worker, and the task that merges sorted runs holds a stream with its window open for each run: beyond
 /// this, partitions grow and operators spill instead.
 const PARTITIONS_MAX: u64 = 256;
 
+/// Bytes in memory for each byte of input: Parquet files decode to about four times their size.
+const EXPANSION: u64 = 4;
+
+/// Partitions are a multiple of the slots up to so many for each of them: three equal tasks on two slots take as long
+/// as four. Beyond it, one task more or less makes no difference.
+const EVEN_ROUNDS_MAX: u64 = 4;
+
+/// What a statement reads, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputBytes {
+    pub total: u64,
+    /// Of its largest scan.
+    pub largest_scan: u64,
+}
+
+impl InputBytes {
+    fn of(scans: impl Iterator<Item = u64>) -> InputBytes {
+        scans.fold(InputBytes::default(), |bytes, scan| InputBytes {
+            total: bytes.total + scan,
+            largest_scan: bytes.largest_scan.max(scan),
+        })
+    }
+}
+
 /// A plan that fits one worker runs whole on it: no shuffle, no tax. Anything else is cut into stages.
-pub fn choose_spread(cluster: ClusterShape, input_bytes: u64, options: &EngineOptions) -> Spread {
+pub fn choose_spread(cluster: ClusterShape, input: InputBytes, options: &EngineOptions) -> Spread {
     let slots = cluster.slots_max.max(1);
-    let input = format_bytes(input_bytes);
+    let reads = format_bytes(input.total);
     if cluster.workers <= 1 {
         return Spread::Whole { slots, why: "one worker has all the slots".to_owned() };
     }
-    if input_bytes <= options.small_job_bytes {
+    if input.total <= options.small_job_bytes {
         let limit = format_bytes(options.small_job_bytes);
-        return Spread::Whole { slots, why: format!("it reads {input}, and up to {limit} fits one worker") };
+        return Spread::Whole { slots, why: format!("it reads {reads}, and up to {limit} fits one worker") };
     }
-    let wanted = input_bytes.div_ceil(options.partition_bytes.max(1)).max(u64::from(cluster.slots));
-    let partitions = u32::try_from(wanted.clamp(1, PARTITIONS_MAX)).expect("I-P1: PARTITIONS_MAX fits 32 bits");
-    let why = format!("it reads {input}, spread over {} slots of {} workers", cluster.slots, cluster.workers);
+    let partitions = choose_partitions(cluster, input, options);
+    let why = format!("it reads {reads}, spread over {} slots of {} workers", cluster.slots, cluster.workers);
     Spread::Tasks { partitions, why }
+}
+
+/// As few as give each slot a task, keep a scan's tasks near the aimed size, and let a task hold its part of
+/// everything that is read in half of its slot's memory: joins build their tables of it.
+fn choose_partitions(cluster: ClusterShape, input: InputBytes, options: &EngineOptions) -> u32 {
+    let slots = u64::from(cluster.slots.max(1));
+    let by_scan = input.largest_scan.div_ceil(options.partition_bytes.max(1));
+    let slot_memory = cluster.memory_bytes_min / u64::from(cluster.slots_max.max(1));
+    let by_memory = input.total.saturating_mul(EXPANSION).div_ceil((slot_memory / 2).max(1));
+    let wanted = by_scan.max(by_memory).max(slots);
+    let even = if wanted <= slots * EVEN_ROUNDS_MAX { wanted.next_multiple_of(slots) } else { wanted };
+    u32::try_from(even.clamp(1, PARTITIONS_MAX)).expect("I-P1: PARTITIONS_MAX fits 32 bits")
 }
 
 /// Sets the number of partitions and the planner's switches for `spread`.
@@ -67,13 +109,31 @@ pub fn configure(mut config: SessionConfig, spread: &Spread) -> SessionConfig {
 ///
 /// All tasks together build it `partitions` times, which pays while it is small beside what would be exchanged.
 /// Measured on TPC-H scale 1 with two tasks; a hash join cannot spill, which keeps the upper bound low.
+/// Rows count where the bytes are not known, which is so above any join: 64 bytes are a row of a few columns.
 fn broadcast_limits(partitions: u32) -> (usize, usize) {
-    let share = |total: usize, least: usize| (total / partitions.max(1) as usize).max(least);
-    (share(64 << 20, 1 << 20).min(32 << 20), share(4 << 20, 128 << 10).min(2 << 20))
+    let bytes = ((64 << 20) / partitions.max(1) as usize).clamp(1 << 20, 32 << 20);
+    (bytes, (bytes / 64).max(128 << 10))
 }
 
 /// Bytes of all file ranges that `plan` scans.
-pub fn input_bytes(plan: &Arc<dyn ExecutionPlan>) -> u64 {
-    let scans = scans::file_scans(plan);
-    scans.iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.files()).map(scans::file_bytes).sum()
+pub fn input_bytes(plan: &Arc<dyn ExecutionPlan>) -> InputBytes {
+    let of_scan = |scan: &FileScanConfig| {
+        scan.file_groups.iter().flat_map(|group| group.files()).map(scans::file_bytes).sum::<u64>()
+    };
+    InputBytes::of(scans::file_scans(plan).into_iter().map(of_scan))
+}
+
+/// Bytes of all files of the tables that `logical` scans: what [`input_bytes`] will be, unless partitions are pruned.
+pub fn table_bytes(logical: &LogicalPlan) -> Result<InputBytes> {
+    let mut scans = Vec::new();
+    logical.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = (provider.as_ref() as &dyn Any).downcast_ref::<FileTable>()
+        {
+            scans.push(table.files().iter().map(|file| file.object_meta.size).sum());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(InputBytes::of(scans.into_iter()))
 }

@@ -12,6 +12,7 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
 use bytes::Bytes;
 
+use super::memory::ShuffleMemory;
 use super::output::PartitionIndex;
 
 /// Rows of a stored batch when memory allows: DataFusion's own batch size, so that readers need not re-batch.
@@ -36,13 +37,25 @@ pub enum ShuffleCompression {
     /// Arrow IPC's LZ4 frames: cheaper than the memory and the network they save.
     #[default]
     Lz4,
+    /// LZ4 for outputs that begin when a quarter of the shuffle memory is taken, none for those before: for workers
+    /// of one machine, where bytes that fit in memory cost next to nothing to move.
+    Auto,
 }
 
 impl ShuffleCompression {
+    /// What a new output does.
+    pub fn settled(self, memory: &ShuffleMemory) -> ShuffleCompression {
+        match self {
+            ShuffleCompression::Auto if memory.used_bytes() < memory.limit_bytes() / 4 => ShuffleCompression::None,
+            ShuffleCompression::Auto | ShuffleCompression::Lz4 => ShuffleCompression::Lz4,
+            ShuffleCompression::None => ShuffleCompression::None,
+        }
+    }
+
     fn options(self) -> Result<IpcWriteOptions, ArrowError> {
         let kind = match self {
             ShuffleCompression::None => None,
-            ShuffleCompression::Lz4 => Some(CompressionType::LZ4_FRAME),
+            ShuffleCompression::Lz4 | ShuffleCompression::Auto => Some(CompressionType::LZ4_FRAME),
         };
         IpcWriteOptions::default().try_with_compression(kind)
     }

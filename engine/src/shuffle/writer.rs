@@ -115,8 +115,9 @@ impl RowRouter {
 impl OutputWriter {
     pub fn new(id: MapOutputId, place: OutputPlace, schema: SchemaRef, partitions: u32) -> Self {
         let limits = BatchLimits::new(&schema, partitions as usize, place.batching_bytes);
+        let compression = place.compression.settled(&place.memory);
         let partition = || {
-            let encoder = PartitionEncoder::new(Arc::clone(&schema), limits, place.compression);
+            let encoder = PartitionEncoder::new(Arc::clone(&schema), limits, compression);
             Mutex::new(PartitionWriter { encoder, chunks: Vec::new() })
         };
         let partitions = (0..partitions).map(|_| partition()).collect();
