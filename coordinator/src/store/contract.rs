@@ -421,6 +421,9 @@ pub(super) async fn a_leader_that_resigns_makes_way_at_once(place: &mut impl Pla
     assert!(!leadership.is_leading());
     assert_eq!(leadership.lost().await, "resigned");
     let mut store = campaign(&*journal).await;
-    assert!(store.leadership().is_leading());
+    let leadership = store.leadership();
+    assert!(leadership.is_leading());
     assert_eq!(load(&mut *store).await.records, [job_submitted(1)]);
+    drop(store);
+    assert!(!leadership.is_leading());
 }

@@ -75,6 +75,12 @@ impl MemoryStore {
     }
 }
 
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.leadership.end("the handle was dropped");
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     fn epoch(&self) -> u64 {

@@ -156,6 +156,12 @@ impl RedbStore {
     }
 }
 
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.leadership.end("the handle was dropped");
+    }
+}
+
 #[async_trait]
 impl Store for RedbStore {
     fn epoch(&self) -> u64 {
