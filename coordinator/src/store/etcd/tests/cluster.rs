@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use etcd_client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Longest wait for a cluster to elect its leader, on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -110,6 +112,17 @@ impl Cluster {
 
     pub(super) async fn client(&self) -> Client {
         Client::connect(self.endpoints(), None).await.expect("a client")
+    }
+
+    /// Transactions that the first member has answered since it started, whatever the answer.
+    pub(super) async fn transactions_answered(&self) -> u64 {
+        let mut stream = TcpStream::connect(&self.members[0].endpoint).await.expect("a connection");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.expect("asked");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("answered");
+        let counts =
+            text.lines().filter(|line| line.starts_with("grpc_server_handled_total") && line.contains("\"Txn\""));
+        counts.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number") as u64).sum()
     }
 
     async fn wait_until_ready(&self) {
