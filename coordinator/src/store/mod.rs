@@ -22,6 +22,7 @@ mod head;
 mod leadership;
 mod limits;
 mod memory;
+mod open;
 mod redb;
 
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub(crate) use error::StoreError;
 pub(crate) use etcd::{EtcdJournal, EtcdOptions};
 pub(crate) use leadership::Leadership;
 pub(crate) use memory::MemoryJournal;
+pub use open::StoreOptions;
+pub(crate) use open::open;
 pub(crate) use redb::RedbJournal;
 
 /// A place where a journal is kept.

@@ -14,9 +14,9 @@ use super::endpoints::{Endpoints, Failure};
 use super::keys::{Keys, parse_piece};
 use super::pieces;
 
-/// Keys of one answer. With the largest pieces it has 60 MiB.
-const PAGE_KEYS: i64 = 128;
-const ANSWER_BYTES_MAX: usize = 96 << 20;
+/// Keys of one answer. Most have a few hundred bytes; with the largest pieces it has 240 MiB, as one commit may.
+const PAGE_KEYS: i64 = 512;
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Names are short: a page may hold many.
 const NAMES_PAGE_KEYS: i64 = 10_000;
 

@@ -8,10 +8,15 @@ mod security;
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use etcd_client::Client;
+use windrow_model::JobId;
+use windrow_scheduler::Record;
 
 use super::super::contract::{self, Place};
+use super::super::head::{CommitId, Head};
 use super::super::samples::{job_submitted, task_finished};
+use super::super::{Blob, BlobKey, BlobName, Resolution, codec};
 use super::*;
 use cluster::Cluster;
 
