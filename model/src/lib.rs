@@ -17,7 +17,7 @@ pub use error::{ErrorKind, ErrorReport};
 pub use failure::Failure;
 pub use id::{AttemptId, FragmentHash, JobId, MapOutputId, ParseIdError, StageId, TaskId, WorkerId};
 pub use job::{JobSpec, OutputFormat, OutputMode, OutputSpec, Program, TableFormat, TableSpec};
-pub use limits::Limits;
+pub use limits::{Exclusion, Limits, Speculation};
 pub use plan::{
     ClusterShape, Determinism, StageInput, StagePlan, StepOutcome, StepPlan, TaskOutput, TaskPlan, WrittenFile,
 };

@@ -25,6 +25,42 @@ pub struct Limits {
     pub retry_backoff: Duration,
     /// Ended jobs that are kept in memory for `windrow jobs`.
     pub ended_jobs_max: usize,
+    /// How long a new leader waits for the workers in its journal to come back with what they run and hold.
+    pub recovery_window: Duration,
+    pub speculation: Speculation,
+    /// A live attempt whose progress does not move for this long is stopped and tried elsewhere.
+    pub hang_timeout: Duration,
+    pub exclusion: Exclusion,
+    /// How long a draining worker may take, unless the request says otherwise; what is left then is given up.
+    pub drain_deadline: Duration,
+}
+
+/// When a second attempt at a task is started while the first one still runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speculation {
+    pub enabled: bool,
+    /// Share of a stage's tasks that must have finished: before, their median says little.
+    pub finished_percent_min: u32,
+    /// An attempt is slow when it has run longer than this percentage of the median of its stage's successful attempts.
+    pub slower_than_median_percent: u32,
+    /// Shorter attempts are never slow: a second one would hardly end earlier.
+    pub runtime_min: Duration,
+    /// Speculative attempts of a job that may live at once, as a percentage of its live attempts; always at least one.
+    pub live_max_per_job_percent: u32,
+}
+
+/// When a place that keeps losing workers, or that fails what works elsewhere, gets no tasks for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusion {
+    /// Losses of workers of one name, within `within`, after which the name is excluded.
+    pub losses: u32,
+    /// Distinct tasks that failed on a worker and succeeded elsewhere, within `within`, after which it is excluded.
+    pub failures: u32,
+    pub within: Duration,
+    /// The first exclusion lasts this long; each further one doubles it.
+    pub first: Duration,
+    /// The longest exclusion.
+    pub max: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +76,35 @@ impl Default for Limits {
             no_worker_grace: Duration::from_secs(300),
             retry_backoff: Duration::from_millis(250),
             ended_jobs_max: 1_000,
+            recovery_window: Duration::from_secs(10),
+            speculation: Speculation::default(),
+            hang_timeout: Duration::from_secs(600),
+            exclusion: Exclusion::default(),
+            drain_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Speculation {
+    fn default() -> Self {
+        Speculation {
+            enabled: true,
+            finished_percent_min: 50,
+            slower_than_median_percent: 200,
+            runtime_min: Duration::from_secs(2),
+            live_max_per_job_percent: 10,
+        }
+    }
+}
+
+impl Default for Exclusion {
+    fn default() -> Self {
+        Exclusion {
+            losses: 3,
+            failures: 4,
+            within: Duration::from_secs(60),
+            first: Duration::from_secs(30),
+            max: Duration::from_secs(600),
         }
     }
 }

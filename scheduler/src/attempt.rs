@@ -4,8 +4,8 @@ use windrow_model::{AttemptId, AttemptState, ErrorReport, Failure, MapOutputId, 
 
 use crate::retry::{Blamed, Decision, TaskHistory, counts, decide, unreadable};
 use crate::scheduler::Turn;
-use crate::stage::TaskState;
-use crate::{Message, Record, Scheduler};
+use crate::stage::{Attempt, TaskState};
+use crate::{AttemptRun, Message, Record, Scheduler};
 
 impl Scheduler {
     pub(crate) fn attempt_started(&mut self, worker: WorkerId, attempt: AttemptId, turn: &mut Turn<'_>) {
@@ -33,7 +33,15 @@ impl Scheduler {
         let Some(id) = self.live_on(worker, attempt) else {
             return self.disown(worker, attempt, turn);
         };
-        turn.outbox.records.push(Record::TaskFinished { task: id, attempt, worker, output: output.clone() });
+        let Some(run) = self.task_of(id).map(|task| task.newest().run()) else { return };
+        turn.outbox.records.push(Record::TaskFinished {
+            task: id,
+            attempt,
+            worker,
+            output: output.clone(),
+            run,
+            at: turn.now,
+        });
         self.end_attempt(attempt, AttemptState::Succeeded, None, turn);
         let Some(stage) = self.stage_mut(id.stage) else { return };
         let resident = stage.is_resident(&output);
@@ -81,6 +89,11 @@ impl Scheduler {
             return;
         };
         let blamed = self.blame(id, &failure);
+        if let Some(run) = self.task_of(id).map(|task| task.newest().run()) {
+            let failure = failure.clone();
+            let at = turn.now;
+            turn.outbox.records.push(Record::AttemptFailed { task: id, attempt, worker, failure, blamed, run, at });
+        }
         self.count_failure(id, worker, &failure, blamed, was_running);
         self.dirty.insert(id.stage.job);
         match self.decide_retry(id, &failure, blamed) {
@@ -274,6 +287,19 @@ impl Scheduler {
         let place = format!("in {}, task {id} of stage `{label}`, attempt {tries} on {worker}", id.stage.job);
         let detail = if report.detail.is_empty() { place } else { format!("{} ({place})", report.detail) };
         ErrorReport { detail, ..report }
+    }
+}
+
+impl Attempt {
+    /// What records keep of it.
+    pub(crate) fn run(&self) -> AttemptRun {
+        AttemptRun {
+            try_number: self.try_number,
+            slots: self.slots,
+            speculative: false,
+            assigned_at: self.assigned_at,
+            started_at: self.started_at,
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl Scheduler {
                 CommittedTask { task: sink.task_id(index), attempt: newest.id, files: newest.output.files.clone() }
             })
             .collect();
-        turn.outbox.records.push(Record::CommitIntended { job: root.job, step, tasks: tasks.clone() });
+        turn.outbox.records.push(Record::CommitIntended { job: root.job, step, tasks: tasks.clone(), at: turn.now });
         job.intend_commit(tasks, turn.now);
         turn.job_changed(job);
     }

@@ -1,6 +1,7 @@
 //! Gives pending tasks to workers, in the order of fair sharing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use windrow_model::{AttemptId, AttemptState, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
 
@@ -11,9 +12,8 @@ use crate::stage::{Attempt, Stage, TaskState};
 use crate::{Event, InputRef, Message, RunTask, Scheduler};
 
 /// What the tasks of one stage read. The same for all of them, so it is gathered once per pass.
-#[derive(Default)]
 struct Inputs {
-    outputs: Vec<InputRef>,
+    outputs: Arc<[InputRef]>,
     held: BTreeMap<WorkerId, u32>,
 }
 
@@ -29,7 +29,7 @@ impl Scheduler {
             };
             match self.find_place(id, &mut inputs) {
                 Some((task, worker, slots)) => {
-                    let inputs = inputs.get(&task.stage).map(|inputs| inputs.outputs.clone()).unwrap_or_default();
+                    let inputs = inputs.get(&task.stage).map_or_else(|| Arc::from([]), |inputs| inputs.outputs.clone());
                     let was_reserved = self.reservation;
                     self.assign(task, worker, slots, inputs, turn);
                     if self.reservation != was_reserved {
@@ -77,7 +77,7 @@ impl Scheduler {
         None
     }
 
-    fn assign(&mut self, task: TaskId, worker: WorkerId, slots: u32, inputs: Vec<InputRef>, turn: &mut Turn<'_>) {
+    fn assign(&mut self, task: TaskId, worker: WorkerId, slots: u32, inputs: Arc<[InputRef]>, turn: &mut Turn<'_>) {
         self.attempt_count += 1;
         let id = AttemptId { epoch: self.epoch, n: self.attempt_count };
         if self.reservation.is_some_and(|kept| kept.task == task) {
@@ -172,7 +172,7 @@ fn ask_of<'a>(stage: &'a Stage, index: u32, held: &'a BTreeMap<WorkerId, u32>) -
 }
 
 fn gather_inputs(job: &Job, stage: &Stage) -> Inputs {
-    let mut inputs = Inputs::default();
+    let (mut outputs, mut held) = (Vec::new(), BTreeMap::new());
     let mut producers: Vec<u32> = stage.plan.inputs.iter().map(|input| input.stage).collect();
     producers.sort_unstable();
     producers.dedup();
@@ -181,14 +181,14 @@ fn gather_inputs(job: &Job, stage: &Stage) -> Inputs {
         for (index, task) in (0..).zip(&producer.tasks) {
             let newest = task.newest();
             let output = MapOutputId { task: producer.task_id(index), attempt: newest.id };
-            inputs.outputs.push(InputRef { output, worker: newest.worker });
-            *inputs.held.entry(newest.worker).or_default() += 1;
+            outputs.push(InputRef { output, worker: newest.worker });
+            *held.entry(newest.worker).or_insert(0) += 1;
         }
     }
-    inputs
+    Inputs { outputs: outputs.into(), held }
 }
 
-fn run_task(stage: &Stage, task: TaskId, attempt: AttemptId, slots: u32, inputs: Vec<InputRef>) -> RunTask {
+fn run_task(stage: &Stage, task: TaskId, attempt: AttemptId, slots: u32, inputs: Arc<[InputRef]>) -> RunTask {
     RunTask {
         task,
         attempt,

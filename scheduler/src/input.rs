@@ -1,7 +1,9 @@
 //! Everything that can happen to the scheduler, as past-tense facts.
 
+use std::time::Duration;
+
 use windrow_model::{
-    AttemptId, ErrorReport, Failure, JobId, JobSpec, MapOutputId, StepPlan, TaskOutput, WorkerId, WrittenFile,
+    AttemptId, ErrorReport, Failure, JobId, JobSpec, MapOutputId, StepPlan, TaskId, TaskOutput, WorkerId, WrittenFile,
 };
 
 /// Names a caller that waits for a [`crate::Reply`]. Chosen by the shell, echoed by the core.
@@ -16,6 +18,17 @@ pub struct WorkerSpec {
     pub memory_bytes: u64,
     /// Workers with the same host share a page cache; used to place tasks and to explain.
     pub host: String,
+    /// Stable name of the place it runs at. A process that restarts there registers as a new worker of the same name.
+    pub name: String,
+}
+
+/// What a worker runs and holds when it comes back under its own id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    pub running: Vec<(TaskId, AttemptId)>,
+    /// Every successful attempt whose output (map output, result rows, staged files, counts) the worker still keeps,
+    /// reported before or not.
+    pub finished: Vec<(TaskId, AttemptId, TaskOutput)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +70,12 @@ pub enum Input {
         worker: WorkerId,
         spec: WorkerSpec,
     },
+    /// A worker for which [`crate::Scheduler::may_reattach`] holds comes back under its own id.
+    WorkerReattached {
+        worker: WorkerId,
+        spec: WorkerSpec,
+        inventory: Inventory,
+    },
     /// Any sign of life; extends the lease.
     WorkerHeard {
         worker: WorkerId,
@@ -65,9 +84,11 @@ pub enum Input {
     WorkerDisconnected {
         worker: WorkerId,
     },
-    /// The worker will finish what it runs and leave; it gets nothing new.
+    /// The worker gets nothing new, finishes or hands over what it has, and leaves.
     DrainRequested {
         worker: WorkerId,
+        /// `None` stands for `Limits::drain_deadline`.
+        within: Option<Duration>,
     },
     AttemptStarted {
         worker: WorkerId,
@@ -82,6 +103,25 @@ pub enum Input {
         worker: WorkerId,
         attempt: AttemptId,
         failure: Failure,
+    },
+    /// How far attempts have come; a number grows while its attempt moves (rows and bytes, in and out).
+    /// Soft: it is not persisted, and extends the lease as any message does.
+    AttemptProgressed {
+        worker: WorkerId,
+        progress: Vec<(AttemptId, u64)>,
+    },
+    /// Answers [`crate::Message::CopyOutputs`]: this worker now holds the outputs too.
+    OutputsCopied {
+        worker: WorkerId,
+        from: WorkerId,
+        outputs: Vec<MapOutputId>,
+    },
+    /// Answers [`crate::Message::CopyOutputs`]: it holds none of them.
+    OutputsNotCopied {
+        worker: WorkerId,
+        from: WorkerId,
+        outputs: Vec<MapOutputId>,
+        detail: String,
     },
     /// A client could not read a part of a result.
     ResultUnreachable {

@@ -1,5 +1,6 @@
 //! A job and its steps. Only state; the transitions are in `lifecycle` and `demand`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use windrow_model::{
@@ -12,13 +13,13 @@ use crate::stage::{Stage, Task};
 /// Why something is in the state it is in: a stable code for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     pub text: String,
 }
 
 impl Reason {
-    pub fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Reason { code, text: text.into() }
+    pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Reason { code: code.into(), text: text.into() }
     }
 }
 

@@ -55,9 +55,11 @@ mod view;
 mod why;
 mod worker;
 
-pub use input::{Input, RequestId, WorkerSpec};
+pub use input::{Input, Inventory, RequestId, WorkerSpec};
 pub use job::Reason;
-pub use outbox::{CommitRequest, CommittedTask, Event, InputRef, Message, Outbox, PlanRequest, Record, Reply, RunTask};
+pub use outbox::{
+    AttemptRun, CommitRequest, CommittedTask, Event, InputRef, Message, Outbox, PlanRequest, Record, Reply, RunTask,
+};
 pub use retry::{Blamed, Decision, TaskHistory, counts, decide};
 pub use scheduler::Scheduler;
 pub use view::{AttemptView, JobView, ResultPart, ResultState, StageView, StepView, TaskView, WorkerView};

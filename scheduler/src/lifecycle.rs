@@ -71,6 +71,7 @@ impl Scheduler {
             let Some(id) = crate::queue::next_admission(&self.jobs, &self.queued, &self.admitted) else {
                 return;
             };
+            turn.outbox.records.push(Record::JobAdmitted { job: id, at: turn.now });
             self.start_job(id, turn.now);
             turn.job_changed(&self.jobs[&id]);
         }
@@ -121,7 +122,7 @@ impl Scheduler {
                 ErrorReport::internal(format!("statement {} of {id} has a plan that makes no sense", step + 1));
             return self.fail_job(id, report.with_detail(detail), "bad-plan", turn);
         }
-        turn.outbox.records.push(Record::StagesPlanned { job: id, step, plan: plan.clone() });
+        turn.outbox.records.push(Record::StagesPlanned { job: id, step, plan: plan.clone(), at: turn.now });
         turn.outbox.events.push(Event::StepPlanned { job: id, step, outcome: plan.outcome });
         job.add_step(plan, turn.now);
         self.dirty.insert(id);
@@ -157,7 +158,8 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let step = job.step_index();
         let Some(last) = job.finish_current_step() else { return };
-        turn.outbox.records.push(Record::StepFinished { job: id, step });
+        let (files, rows, bytes) = job.steps.last().map(|step| (step.files, step.rows, step.bytes)).unwrap_or_default();
+        turn.outbox.records.push(Record::StepFinished { job: id, step, files, rows, bytes, at: turn.now });
         turn.outbox.events.push(Event::StepFinished { job: id, step });
         if last {
             let reason = Reason::new("finished", "all statements have finished");
@@ -195,6 +197,7 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.state.is_final() {
             if job.state == JobState::Succeeded {
+                turn.outbox.records.push(Record::ResultGivenUp { job: id, report: report.clone() });
                 job.result_failure = Some(report);
                 self.dirty.insert(id);
             }
@@ -213,7 +216,8 @@ impl Scheduler {
         turn: &mut Turn<'_>,
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        turn.outbox.records.push(Record::JobEnded { job: id, state, report: report.clone(), at: turn.now });
+        let code = reason.code.to_string();
+        turn.outbox.records.push(Record::JobEnded { job: id, state, code, report: report.clone(), at: turn.now });
         job.end(state, report, reason, turn.now, &self.limits);
         turn.job_changed(job);
         self.queued.remove(&id);

@@ -1,13 +1,14 @@
 //! Workers come, are heard, drain and go.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use windrow_model::{Failure, JobId, MapOutputId, Timestamp, WorkerId, WorkerState};
 
 use crate::job::Reason;
 use crate::scheduler::Turn;
 use crate::worker::Worker;
-use crate::{Event, Message, Scheduler, WorkerSpec};
+use crate::{Event, Inventory, Message, Record, Scheduler, WorkerSpec};
 
 /// Workers that are gone or lost and still listed, so that `windrow workers` can say why.
 const DEPARTED_WORKERS_MAX: usize = 256;
@@ -18,9 +19,22 @@ impl Scheduler {
         if self.workers.contains_key(&id) {
             return;
         }
+        self.worker_count = self.worker_count.max(id.0);
+        turn.outbox.records.push(Record::WorkerRegistered { worker: id, spec: spec.clone(), at: turn.now });
         let worker = Worker::new(id, spec, turn.now, turn.now + self.limits.lease);
         turn.worker_changed(&worker);
         self.workers.insert(id, worker);
+    }
+
+    /// A worker that is still counted as present comes back, under its own id.
+    pub(crate) fn worker_reattached(
+        &mut self,
+        id: WorkerId,
+        _spec: WorkerSpec,
+        _inventory: Inventory,
+        turn: &mut Turn<'_>,
+    ) {
+        self.extend_lease(id, turn.now);
     }
 
     pub(crate) fn worker_heard(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
@@ -59,13 +73,13 @@ impl Scheduler {
         for (job, outputs) in by_job(outputs) {
             self.lose_outputs(job, &outputs, turn);
         }
-        self.departed(id);
+        self.departed(id, WorkerState::Lost, turn);
         if was_active {
             self.note_workerless(turn.now);
         }
     }
 
-    pub(crate) fn drain_requested(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+    pub(crate) fn drain_requested(&mut self, id: WorkerId, _within: Option<Duration>, turn: &mut Turn<'_>) {
         if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_active()) {
             worker.enter(
                 WorkerState::Draining,
@@ -91,11 +105,12 @@ impl Scheduler {
                     turn,
                 );
             }
-            self.departed(id);
+            self.departed(id, WorkerState::Gone, turn);
         }
     }
 
-    fn departed(&mut self, id: WorkerId) {
+    fn departed(&mut self, id: WorkerId, state: WorkerState, turn: &mut Turn<'_>) {
+        turn.outbox.records.push(Record::WorkerLeft { worker: id, state, at: turn.now });
         for job in self.jobs.values_mut() {
             job.participants.remove(&id);
         }

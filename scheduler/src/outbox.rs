@@ -1,17 +1,22 @@
-//! What one step asks the shell to do: persist `records`, then deliver the rest.
+//! What one step asks the shell to do: persist `records`, and deliver the rest.
+
+use std::sync::Arc;
 
 use windrow_model::{
     AttemptId, AttemptState, ClusterShape, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState, MapOutputId,
     StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, Timestamp, WorkerId, WorkerState, WrittenFile,
 };
 
-use crate::RequestId;
+use crate::{Blamed, RequestId, WorkerSpec};
 
 /// The effects of one or more steps, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outbox {
-    /// To be made durable before anything else here is told to anyone.
+    /// To be made durable, in this order and after all earlier ones.
     pub records: Vec<Record>,
+    /// `records` must be durable before anything else here is told to anyone. Otherwise the rest may be told at once
+    /// and the records may become durable with the next batch: a new leader rebuilds them from what workers hold.
+    pub persist_first: bool,
     pub messages: Vec<(WorkerId, Message)>,
     pub replies: Vec<Reply>,
     pub plan_requests: Vec<PlanRequest>,
@@ -28,36 +33,97 @@ pub enum Record {
         spec: JobSpec,
         at: Timestamp,
     },
+    JobAdmitted {
+        job: JobId,
+        at: Timestamp,
+    },
     StagesPlanned {
         job: JobId,
         step: u32,
         plan: StepPlan,
+        at: Timestamp,
     },
     TaskFinished {
         task: TaskId,
         attempt: AttemptId,
         worker: WorkerId,
         output: TaskOutput,
+        run: AttemptRun,
+        at: Timestamp,
     },
-    /// Outputs that are gone; their tasks run again.
+    /// Keeps what counts against a task, and its history for people.
+    AttemptFailed {
+        task: TaskId,
+        attempt: AttemptId,
+        worker: WorkerId,
+        failure: Failure,
+        /// For a failed fetch: what was known about the output.
+        blamed: Option<Blamed>,
+        run: AttemptRun,
+        at: Timestamp,
+    },
+    /// Outputs that are gone; their tasks run again where they are needed.
     OutputsLost {
         outputs: Vec<MapOutputId>,
+    },
+    /// Outputs that another worker holds now.
+    OutputsMoved {
+        outputs: Vec<MapOutputId>,
+        to: WorkerId,
     },
     CommitIntended {
         job: JobId,
         step: u32,
         tasks: Vec<CommittedTask>,
+        at: Timestamp,
     },
+    /// With what the commit has published; zeros when the step commits nothing.
     StepFinished {
         job: JobId,
         step: u32,
+        files: u64,
+        rows: u64,
+        bytes: u64,
+        at: Timestamp,
     },
     JobEnded {
         job: JobId,
         state: JobState,
+        /// Reason code.
+        code: String,
         report: Option<ErrorReport>,
         at: Timestamp,
     },
+    /// Rows that a succeeded job kept for its client were lost and cannot be computed again.
+    ResultGivenUp {
+        job: JobId,
+        report: ErrorReport,
+    },
+    WorkerRegistered {
+        worker: WorkerId,
+        spec: WorkerSpec,
+        at: Timestamp,
+    },
+    WorkerLeft {
+        worker: WorkerId,
+        /// `Gone` or `Lost`.
+        state: WorkerState,
+        at: Timestamp,
+    },
+}
+
+/// How an attempt came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptRun {
+    /// 1 for the first try.
+    pub try_number: u32,
+    /// Slots it held.
+    pub slots: u32,
+    /// It was started while another attempt at the same task was live.
+    pub speculative: bool,
+    pub assigned_at: Timestamp,
+    /// `None` if the worker never said that it had started.
+    pub started_at: Option<Timestamp>,
 }
 
 /// Commands to a worker.
@@ -74,6 +140,17 @@ pub enum Message {
     /// Nothing of this job is needed any more: outputs, fragments, staged files of failed attempts.
     ReleaseJob {
         job: JobId,
+    },
+    /// Fetch these whole map outputs from a draining peer and keep them under the same ids,
+    /// then answer with `OutputsCopied` or `OutputsNotCopied`.
+    CopyOutputs {
+        outputs: Vec<MapOutputId>,
+        from: WorkerId,
+    },
+    /// These inputs of a running attempt are now elsewhere; the old place may vanish.
+    RepointInputs {
+        attempt: AttemptId,
+        inputs: Vec<InputRef>,
     },
     /// Leave: everything the worker held has been handed over or is not needed.
     Shutdown,
@@ -93,8 +170,8 @@ pub struct RunTask {
     pub output_partitions: u32,
     /// The stage's rows go to the client: small outputs are returned inline.
     pub is_result: bool,
-    /// All outputs of all input stages, ordered by (stage, task).
-    pub inputs: Vec<InputRef>,
+    /// All outputs of all input stages, ordered by (stage, task). Shared by the tasks of a stage.
+    pub inputs: Arc<[InputRef]>,
 }
 
 /// Where one map output is.

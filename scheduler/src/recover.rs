@@ -3,7 +3,8 @@
 //! Attempts in flight are not in the journal, and workers register anew with new ids after a recovery.
 //! So outputs that a worker held are lost, and their tasks run again where they are still wanted.
 //! Files of sinks, counts and inline rows do not sit on workers: they stay.
-//! Timeouts count from the recovery, because the journal does not say when a job was admitted.
+
+use std::borrow::Borrow;
 
 use windrow_model::{
     AttemptId, AttemptState, JobId, JobState, Limits, MapOutputId, TaskId, TaskOutput, Timestamp, WorkerId,
@@ -18,10 +19,15 @@ impl Scheduler {
     ///
     /// Follow it by `step` with `Input::Tick`, as `next_deadline` asks for at once:
     /// plans and commits that were under way are requested again there.
-    pub fn recover(now: Timestamp, epoch: u64, records: &[Record], limits: Limits) -> Self {
+    pub fn recover(
+        now: Timestamp,
+        epoch: u64,
+        records: impl IntoIterator<Item = impl Borrow<Record>>,
+        limits: Limits,
+    ) -> Self {
         let mut scheduler = Scheduler::new(epoch, limits);
         for record in records {
-            scheduler.replay(now, record);
+            scheduler.replay(now, record.borrow());
         }
         while scheduler.ended.len() > scheduler.limits.ended_jobs_max {
             if let Some(oldest) = scheduler.ended.pop_front() {
@@ -45,34 +51,50 @@ impl Scheduler {
                 self.job_count = self.job_count.max(job.0);
                 self.insert_job(Job::new(*job, spec.clone(), *at));
             }
-            Record::StagesPlanned { job, plan, .. } => {
+            Record::JobAdmitted { job, at } => {
                 if self.queued.contains(job) {
-                    self.start_job(*job, now);
-                }
-                if let Some(job) = self.jobs.get_mut(job) {
-                    job.add_step(plan.clone(), now);
+                    self.start_job(*job, *at);
                 }
             }
-            Record::TaskFinished { task, attempt, worker, output } => {
+            Record::StagesPlanned { job, plan, at, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.add_step(plan.clone(), *at);
+                }
+            }
+            Record::TaskFinished { task, attempt, worker, output, .. } => {
                 self.replay_output(now, *task, *attempt, *worker, output);
             }
+            Record::AttemptFailed { .. } | Record::OutputsMoved { .. } => {}
             Record::OutputsLost { outputs } => {
                 for output in outputs {
                     self.replay_loss(*output);
                 }
             }
-            Record::CommitIntended { job, tasks, .. } => {
+            Record::CommitIntended { job, tasks, at, .. } => {
                 if let Some(job) = self.jobs.get_mut(job) {
-                    job.intend_commit(tasks.clone(), now);
+                    job.intend_commit(tasks.clone(), *at);
                 }
             }
-            Record::StepFinished { job, .. } => {
+            Record::StepFinished { job, files, rows, bytes, at, .. } => {
                 if let Some(job) = self.jobs.get_mut(job) {
+                    if let Some(step) = job.current_step_mut() {
+                        (step.files, step.rows, step.bytes) = (*files, *rows, *bytes);
+                    }
                     job.finish_current_step();
-                    job.enter(JobState::Running, Reason::new("recovered", "a new leader took it over"), now);
+                    job.enter(JobState::Running, Reason::new("recovered", "a new leader took it over"), *at);
                 }
             }
-            Record::JobEnded { job, state, report, at } => self.replay_end(*job, *state, report.clone(), *at),
+            Record::JobEnded { job, state, code, report, at } => {
+                self.replay_end(*job, *state, code.clone(), report.clone(), *at);
+            }
+            Record::ResultGivenUp { job, report } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.result_failure = Some(report.clone());
+                }
+            }
+            Record::WorkerRegistered { worker, .. } | Record::WorkerLeft { worker, .. } => {
+                self.worker_count = self.worker_count.max(worker.0);
+            }
         }
     }
 
@@ -114,10 +136,17 @@ impl Scheduler {
         }
     }
 
-    fn replay_end(&mut self, id: JobId, state: JobState, report: Option<windrow_model::ErrorReport>, at: Timestamp) {
+    fn replay_end(
+        &mut self,
+        id: JobId,
+        state: JobState,
+        code: String,
+        report: Option<windrow_model::ErrorReport>,
+        at: Timestamp,
+    ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let text = report.as_ref().map_or_else(|| state.name().to_owned(), ToString::to_string);
-        job.end(state, report, Reason::new("recovered", text), at, &self.limits);
+        job.end(state, report, Reason::new(code, text), at, &self.limits);
         self.queued.remove(&id);
         self.admitted.remove(&id);
         self.ended.push_back(id);

@@ -19,6 +19,8 @@ pub struct Scheduler {
     pub(crate) clock: Timestamp,
     pub(crate) attempt_count: u64,
     pub(crate) job_count: u64,
+    /// The highest id of a worker that was ever registered.
+    pub(crate) worker_count: u64,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Client tokens of the jobs that are kept, by submitter.
     pub(crate) tokens: BTreeMap<(String, String), JobId>,
@@ -56,6 +58,7 @@ impl Scheduler {
             clock: Timestamp(0),
             attempt_count: 0,
             job_count: 0,
+            worker_count: 0,
             jobs: BTreeMap::new(),
             tokens: BTreeMap::new(),
             queued: BTreeSet::new(),
@@ -88,6 +91,7 @@ impl Scheduler {
                 break;
             }
         }
+        turn.outbox.persist_first |= !turn.outbox.records.is_empty();
         debug_assert_eq!(self.check_invariants(), Ok(()));
     }
 
@@ -100,9 +104,12 @@ impl Scheduler {
             Input::CommitFinished { job, step, files } => self.commit_finished(job, step, &files, turn),
             Input::CommitFailed { job, step, report } => self.commit_failed(job, step, report, turn),
             Input::WorkerRegistered { worker, spec } => self.worker_registered(worker, spec, turn),
+            Input::WorkerReattached { worker, spec, inventory } => {
+                self.worker_reattached(worker, spec, inventory, turn);
+            }
             Input::WorkerHeard { worker } => self.worker_heard(worker, turn),
             Input::WorkerDisconnected { worker } => self.worker_disconnected(worker, turn),
-            Input::DrainRequested { worker } => self.drain_requested(worker, turn),
+            Input::DrainRequested { worker, within } => self.drain_requested(worker, within, turn),
             Input::AttemptStarted { worker, attempt } => self.attempt_started(worker, attempt, turn),
             Input::AttemptFinished { worker, attempt, output } => {
                 self.attempt_finished(worker, attempt, output, turn);
@@ -110,6 +117,9 @@ impl Scheduler {
             Input::AttemptFailed { worker, attempt, failure } => {
                 self.attempt_failed(worker, attempt, failure, turn);
             }
+            Input::AttemptProgressed { worker, progress: _ }
+            | Input::OutputsCopied { worker, .. }
+            | Input::OutputsNotCopied { worker, .. } => self.worker_heard(worker, turn),
             Input::ResultUnreachable { output, worker } => self.result_unreachable(output, worker, turn),
             Input::Tick => {}
         }
@@ -130,6 +140,16 @@ impl Scheduler {
         self.request_plans(turn);
         self.dispatch(turn);
         self.finish_drains(turn);
+    }
+
+    /// A worker that comes back under this id may keep it. Otherwise it registers as a new one, and holds nothing.
+    pub fn may_reattach(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| worker.is_present())
+    }
+
+    /// An id that no worker in the journal has had.
+    pub fn next_worker_id(&self) -> WorkerId {
+        WorkerId(self.worker_count + 1)
     }
 
     /// When `step` next needs `Input::Tick` if nothing else happens.

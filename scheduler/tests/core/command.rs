@@ -63,12 +63,13 @@ impl Cluster {
                     slots: get("slots", 1) as u32,
                     memory_bytes: get("memory", 1 << 30),
                     host: format!("host-{}", number(1)),
+                    name: options.get("name").map_or(format!("place-{}", number(1)), |name| name.to_string()),
                 };
                 self.print(Input::WorkerRegistered { worker: WorkerId(number(1)), spec })
             }
             "heard" => self.print(Input::WorkerHeard { worker: WorkerId(number(1)) }),
             "lose" => self.print(Input::WorkerDisconnected { worker: WorkerId(number(1)) }),
-            "drain" => self.print(Input::DrainRequested { worker: WorkerId(number(1)) }),
+            "drain" => self.print(Input::DrainRequested { worker: WorkerId(number(1)), within: None }),
             "start" | "finish" | "fail" => self.report(&words),
             "unreachable" => {
                 let (output, worker) = self.read_output(words[1]);

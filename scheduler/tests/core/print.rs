@@ -26,26 +26,37 @@ pub fn print_worker(worker: &WorkerView<'_>) -> String {
 pub fn print_record(text: &mut String, record: &Record) {
     let _ = match record {
         Record::JobSubmitted { job, spec, .. } => writeln!(text, "record: {job} submitted, `{}`", spec.name),
-        Record::StagesPlanned { job, step, plan } => {
+        Record::JobAdmitted { job, .. } => writeln!(text, "record: {job} admitted"),
+        Record::StagesPlanned { job, step, plan, .. } => {
             writeln!(text, "record: {job} step {step} planned, {} stages", plan.stages.len())
         }
         Record::TaskFinished { task, attempt, worker, .. } => {
             writeln!(text, "record: {task} finished by #{} on {worker}", attempt.n)
         }
-        Record::OutputsLost { outputs } => {
-            let names: Vec<String> =
-                outputs.iter().map(|output| format!("{}#{}", output.task, output.attempt.n)).collect();
-            writeln!(text, "record: outputs lost: {}", names.join(" "))
+        Record::AttemptFailed { task, attempt, worker, failure, .. } => {
+            writeln!(text, "record: {task} failed by #{} on {worker}: {}", attempt.n, failure.name())
         }
-        Record::CommitIntended { job, step, tasks } => {
+        Record::OutputsLost { outputs } => {
+            writeln!(text, "record: outputs lost: {}", names(outputs))
+        }
+        Record::OutputsMoved { outputs, to } => writeln!(text, "record: outputs moved to {to}: {}", names(outputs)),
+        Record::CommitIntended { job, step, tasks, .. } => {
             writeln!(text, "record: {job} step {step} commit intended {}", print_committed(tasks))
         }
-        Record::StepFinished { job, step } => writeln!(text, "record: {job} step {step} finished"),
+        Record::StepFinished { job, step, .. } => writeln!(text, "record: {job} step {step} finished"),
         Record::JobEnded { job, state, report, .. } => match report {
             Some(report) => writeln!(text, "record: {job} {state}: {}: {report}", report.kind),
             None => writeln!(text, "record: {job} {state}"),
         },
+        Record::ResultGivenUp { job, report } => writeln!(text, "record: result of {job} given up: {report}"),
+        Record::WorkerRegistered { worker, .. } => writeln!(text, "record: {worker} registered"),
+        Record::WorkerLeft { worker, state, .. } => writeln!(text, "record: {worker} left: {state}"),
     };
+}
+
+fn names(outputs: &[MapOutputId]) -> String {
+    let names: Vec<String> = outputs.iter().map(|output| format!("{}#{}", output.task, output.attempt.n)).collect();
+    names.join(" ")
 }
 
 pub fn print_committed(tasks: &[CommittedTask]) -> String {
@@ -81,6 +92,14 @@ pub fn print_message(text: &mut String, worker: WorkerId, message: &Message) {
             writeln!(text, "{worker} <- release {}", names.join(" "))
         }
         Message::ReleaseJob { job } => writeln!(text, "{worker} <- release all of {job}"),
+        Message::CopyOutputs { outputs, from } => writeln!(text, "{worker} <- copy from {from}: {}", names(outputs)),
+        Message::RepointInputs { attempt, inputs } => {
+            let places: Vec<String> = inputs
+                .iter()
+                .map(|input| format!("{}#{} at {}", input.output.task, input.output.attempt.n, input.worker))
+                .collect();
+            writeln!(text, "{worker} <- repoint #{}: {}", attempt.n, places.join(" "))
+        }
         Message::Shutdown => writeln!(text, "{worker} <- shut down"),
     };
 }

@@ -94,7 +94,12 @@ impl World {
 
     fn register(&mut self, slots: u32) {
         self.next_worker += 1;
-        let spec = WorkerSpec { slots, memory_bytes: u64::from(slots) << 30, host: "h".into() };
+        let spec = WorkerSpec {
+            slots,
+            memory_bytes: u64::from(slots) << 30,
+            host: "h".into(),
+            name: format!("place {slots}"),
+        };
         self.step(Input::WorkerRegistered { worker: WorkerId(self.next_worker), spec });
     }
 
@@ -205,7 +210,7 @@ impl World {
             (13..=24, _) => self.finish(a, b),
             (25..=27, _) => self.fail(a, b),
             (28, Some(worker)) => self.step(Input::WorkerDisconnected { worker }),
-            (29, Some(worker)) => self.step(Input::DrainRequested { worker }),
+            (29, Some(worker)) => self.step(Input::DrainRequested { worker, within: None }),
             (30 | 31, Some(worker)) => self.step(Input::WorkerHeard { worker }),
             (32, _) => self.tick(Duration::from_millis(u64::from(b % 30_000))),
             (33 | 34, _) => self.tick(Duration::from_millis(u64::from(b % 500))),
