@@ -271,9 +271,14 @@ impl From<CompressionArg> for windrow_worker::ShuffleCompression {
 pub struct CoordinatorArgs {
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
     pub listen: std::net::SocketAddr,
-    /// One coordinator at a time holds this folder.
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
+    /// Keeps the journal in this folder, which one coordinator at a time holds. Started again on the same folder, a
+    /// coordinator goes on where the last one was.
+    #[arg(long, value_name = "DIR", required_unless_present = "store")]
+    pub data_dir: Option<PathBuf>,
+    /// Keeps the journal in etcd, `etcd://host:port,…/prefix`: of several coordinators on one prefix one leads, and
+    /// the others stand by.
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub store: Option<String>,
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,

@@ -59,7 +59,7 @@ impl EmbeddedCluster {
         let coordinator = Coordinator::start(CoordinatorOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             insecure: false,
-            data_dir: None,
+            store: None,
             limits: options.limits,
             engine: options.engine,
             build: BUILD.to_owned(),

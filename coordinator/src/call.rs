@@ -4,9 +4,9 @@ use tokio::sync::{mpsc, oneshot};
 use windrow_engine::job::{JobSession, PlannedStep};
 use windrow_model::{AttemptId, ErrorKind, ErrorReport, JobId, TaskOutput, WorkerId, WrittenFile};
 use windrow_proto as wire;
-use windrow_scheduler::{Input, Reply, RequestId};
+use windrow_scheduler::{Input, Inventory, Reply, RequestId};
 
-use crate::fleet::Link;
+use crate::fleet::{Link, LinkId};
 use crate::state::State;
 
 /// Calls that may wait for the driver. A few for each of a thousand workers; beyond it, callers wait, which
@@ -45,21 +45,31 @@ pub(crate) enum Call {
     },
     Attach {
         registration: wire::Register,
+        inventory: Inventory,
         link: Link,
-        answer: oneshot::Sender<WorkerId>,
+        answer: oneshot::Sender<Attachment>,
     },
     Heartbeat {
         worker: WorkerId,
         heartbeat: wire::Heartbeat,
     },
     Finished(FinishedAttempt),
-    /// The worker's stream has ended.
+    /// This stream of the worker has ended.
     Detached {
         worker: WorkerId,
+        link: LinkId,
         why: String,
     },
     /// Ends the driver after what came before.
     Stop,
+}
+
+/// How a worker was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) worker: WorkerId,
+    /// Under the id it had; otherwise it starts with nothing.
+    pub(crate) resumed: bool,
 }
 
 /// A success as its worker reports it.

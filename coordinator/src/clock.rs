@@ -9,20 +9,29 @@ use windrow_model::Timestamp;
 pub(crate) struct Clock {
     started_at: Timestamp,
     started: Instant,
+    /// Time that did not count.
+    paused: Duration,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Clock {
-        Clock { started_at: wall_clock(), started: Instant::now() }
+    /// Not earlier than `after`, which an earlier leader may have read from a clock that ran ahead.
+    pub(crate) fn start(after: Timestamp) -> Clock {
+        Clock { started_at: wall_clock().max(after), started: Instant::now(), paused: Duration::ZERO }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.started_at + self.started.elapsed()
+        self.started_at + self.started.elapsed().saturating_sub(self.paused)
+    }
+
+    /// Takes back a time in which nobody could be heard: leases must not run out because the leader did not listen.
+    pub(crate) fn pause(&mut self, span: Duration) {
+        self.paused += span;
     }
 
     /// The same moment for the runtime's timers; `None` if it lies further away than they can hold.
     pub(crate) fn instant(&self, at: Timestamp) -> Option<tokio::time::Instant> {
-        self.started.checked_add(at.since(self.started_at)).map(tokio::time::Instant::from_std)
+        let after_start = at.since(self.started_at).checked_add(self.paused)?;
+        self.started.checked_add(after_start).map(tokio::time::Instant::from_std)
     }
 }
 
@@ -30,4 +39,19 @@ impl Clock {
 pub(crate) fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_neither_goes_back_over_a_restart_nor_counts_a_pause() {
+        let ahead = wall_clock() + Duration::from_secs(3600);
+        let mut clock = Clock::start(ahead);
+        assert!(clock.now() >= ahead);
+        let before = clock.now();
+        clock.pause(Duration::from_secs(60));
+        assert!(clock.now() < before + Duration::from_secs(60));
+    }
 }

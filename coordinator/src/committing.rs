@@ -33,17 +33,19 @@ impl Committer {
     ///
     /// A failure is only reported when nothing of the output is or will be visible: a commit that has been decided,
     /// or may have been, is tried until it ends, because its job would otherwise be submitted again and double it.
+    /// `known` is what is known before: `Unknown` if an earlier leader has begun it.
     pub(crate) fn commit(
         &self,
         job: JobId,
         step: u32,
         target: OutputTarget,
         files: Vec<Vec<WrittenFile>>,
+        known: Decided,
         driver: ToDriver,
     ) {
         let commit = Commit { job, step, target, files, stores: self.stores.clone(), driver: driver.clone() };
         self.tasks.spawn(async move {
-            let outcome = Arc::new(commit).until_it_ends().await;
+            let outcome = Arc::new(commit).until_it_ends(known).await;
             // Fails only when the driver has ended; the files are published all the same.
             let _ = driver.send(Call::Committed { job, step, outcome }).await;
         });
@@ -73,8 +75,7 @@ struct Commit {
 }
 
 impl Commit {
-    async fn until_it_ends(self: Arc<Self>) -> Result<Vec<WrittenFile>, ErrorReport> {
-        let mut known = Decided::No;
+    async fn until_it_ends(self: Arc<Self>, mut known: Decided) -> Result<Vec<WrittenFile>, ErrorReport> {
         let mut wait = RETRY_FIRST;
         let mut tries = 1;
         loop {

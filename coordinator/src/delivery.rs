@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windrow_model::{ErrorReport, WorkerId};
+use windrow_model::{ErrorReport, MapOutputId, WorkerId};
 use windrow_proto as wire;
 use windrow_proto::to_worker::Kind;
 use windrow_scheduler::{InputRef, Message, RunTask};
@@ -44,11 +44,38 @@ pub(crate) fn deliver(state: &mut State, worker: WorkerId, message: Message) -> 
         Message::ReleaseJob { job } => {
             if let Some(dossier) = state.dossiers.get_mut(&job) {
                 dossier.forget_blobs();
+                state.forgotten.blobs.insert(job);
             }
             send(&mut state.fleet, worker, Command::plain(Kind::ReleaseJob(job.0)))
         }
+        Message::CopyOutputs { outputs, from } => {
+            let copy = wire::CopyOutputs {
+                from: from.0,
+                address: state.fleet.address(from),
+                outputs: outputs.iter().filter_map(|output| kept_output(state, *output)).collect(),
+            };
+            send(&mut state.fleet, worker, Command::plain(Kind::CopyOutputs(copy)))
+        }
+        Message::RepointInputs { attempt, inputs } => {
+            let repoint = wire::RepointInputs {
+                attempt: Some(attempt.into()),
+                job: inputs.first().map(|input| input.output.task.stage.job.0),
+                inputs: stage_outputs(&state.fleet, &inputs),
+            };
+            send(&mut state.fleet, worker, Command::plain(Kind::RepointInputs(repoint)))
+        }
         Message::Shutdown => send(&mut state.fleet, worker, Command::plain(Kind::Shutdown(wire::Shutdown {}))),
     }
+}
+
+/// An output with its figures, which its new holder answers for from then on.
+fn kept_output(state: &State, output: MapOutputId) -> Option<wire::KeptOutput> {
+    let job = state.scheduler.job(output.task.stage.job)?;
+    let stage = job.stages().nth(output.task.stage.index as usize)?;
+    let task = stage.tasks().nth(output.task.index as usize)?;
+    let attempt = task.attempts().find(|attempt| attempt.id() == output.attempt)?;
+    let named = wire::TaskAttempt { task: Some(output.task.into()), attempt: Some(output.attempt.into()) };
+    Some(wire::KeptOutput { attempt: Some(named), output: Some(attempt.output().clone().into()) })
 }
 
 fn send(fleet: &mut Fleet, worker: WorkerId, command: Command) -> Result<(), Undelivered> {

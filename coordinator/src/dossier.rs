@@ -84,7 +84,11 @@ impl Dossier {
             CommitState::Delayed(report) => {
                 Some(format!("the commit of statement {} met an error and is tried again: {report}", step + 1))
             }
-            CommitState::NotAsked | CommitState::Running | CommitState::Done | CommitState::Abandoned => None,
+            CommitState::NotAsked
+            | CommitState::Inherited
+            | CommitState::Running
+            | CommitState::Done
+            | CommitState::Abandoned => None,
         };
         self.steps.iter().filter_map(delay).collect()
     }

@@ -1,33 +1,44 @@
 //! The event loop: the only place where the core is stepped, records are committed and effects leave.
 //!
 //! Persist, then tell: a batch's records are committed before any of its messages, replies or requests go out,
-//! and before any question is answered from the state they led to.
+//! and before any question is answered from the state they led to. A batch that the core says may be told first
+//! (what a new leader would learn again from the workers) is committed right after, so that no worker waits for a disk.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
-use windrow_model::{ErrorReport, Failure, JobId, WorkerId};
-use windrow_scheduler::{CommitRequest, Input, Message, Outbox, PlanRequest, Reply, RequestId};
+use windrow_engine::sink::Decided;
+use windrow_model::{ErrorKind, ErrorReport, Failure, JobId, Timestamp, WorkerId};
+use windrow_scheduler::{CommitRequest, Input, Message, Outbox, PlanRequest, Record, Reply, RequestId};
 
 use crate::artefacts::CommitState;
-use crate::call::{Call, Question, ToDriver};
+use crate::call::{Attachment, Call, Question, ToDriver};
 use crate::clock::Clock;
 use crate::committing::Committer;
 use crate::delivery::{Undelivered, deliver};
-use crate::dossier::Dossier;
-use crate::planning::Planner;
+use crate::planning::{Origin, Planner};
 use crate::state::State;
-use crate::store::Store;
+use crate::store::{Blob, Leadership, Resolution, Store, StoreError};
 
 /// Calls that are stepped before their records are committed together. Enough to make one commit of what a
 /// thousand workers report at once, and few enough that nobody waits noticeably for a neighbour.
 const BATCH_MAX: usize = 512;
 
+/// Pause before the store is asked again; doubled up to the last.
+const STORE_RETRY_FIRST: Duration = Duration::from_millis(50);
+const STORE_RETRY_LAST: Duration = Duration::from_secs(1);
+/// A commit that took longer kept the leader from hearing its workers.
+const STALL_MIN: Duration = Duration::from_secs(1);
+
 /// Owns the state; runs until it is told to stop or the store refuses it.
 pub(crate) struct Driver {
     pub(crate) state: State,
     pub(crate) store: Box<dyn Store>,
-    pub(crate) epoch: u64,
+    pub(crate) leadership: Leadership,
+    /// What is staged when this process stops is somebody else's to finish; otherwise nobody's.
+    pub(crate) durable: bool,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<Call>,
     pub(crate) to_driver: ToDriver,
@@ -47,8 +58,9 @@ pub(crate) struct Waiting {
 #[derive(Default)]
 struct Batch {
     outbox: Outbox,
+    blobs: Vec<Blob>,
     questions: Vec<Question>,
-    attached: Vec<(WorkerId, oneshot::Sender<WorkerId>)>,
+    attached: Vec<(Attachment, oneshot::Sender<Attachment>)>,
     stop: bool,
 }
 
@@ -81,7 +93,7 @@ impl Driver {
         let mut follow_ups = Vec::new();
         loop {
             if follow_ups.is_empty() {
-                self.gather(&mut calls).await;
+                self.gather(&mut calls).await?;
             }
             let mut batch = Batch::default();
             for input in follow_ups.drain(..) {
@@ -90,20 +102,88 @@ impl Driver {
             for call in calls.drain(..) {
                 self.take(call, &mut batch);
             }
-            self.store.commit(self.epoch, &batch.outbox.records).await.inspect_err(|report| {
-                tracing::error!(error = %report, "the journal refused a commit; this coordinator stops leading");
-            })?;
-            let stop = batch.stop;
-            follow_ups = self.tell(batch);
+            let (records, blobs) = (std::mem::take(&mut batch.outbox.records), std::mem::take(&mut batch.blobs));
+            let (persist_first, stop) = (batch.outbox.persist_first, batch.stop);
+            if persist_first {
+                self.persist(&records, &blobs).await?;
+                follow_ups = self.tell(batch);
+            } else {
+                follow_ups = self.tell(batch);
+                self.persist(&records, &blobs).await?;
+            }
+            self.forget().await;
             if stop {
                 self.leave();
+                self.store.resign().await;
                 return Ok(());
             }
         }
     }
 
+    /// Makes records durable, however long the store takes to answer. An error means that this process does not lead
+    /// any more.
+    async fn persist(&mut self, records: &[Record], blobs: &[Blob]) -> Result<(), ErrorReport> {
+        let (epoch, started, mut wait) = (self.store.epoch(), Instant::now(), STORE_RETRY_FIRST);
+        loop {
+            let error = match self.store.commit(epoch, records, blobs).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            match error {
+                StoreError::Unknown(report) => {
+                    tracing::warn!(error = %report, "the store did not say how a commit ended");
+                    if self.resolve(&mut wait).await? == Resolution::Committed {
+                        break;
+                    }
+                }
+                StoreError::Unavailable(report) => wait_for_store(&self.leadership, &report, &mut wait).await?,
+                StoreError::Fenced(report)
+                | StoreError::Conflict(report)
+                | StoreError::TooLarge { report, .. }
+                | StoreError::Unreadable(report) => return Err(stops_leading(report)),
+            }
+        }
+        let stalled = started.elapsed();
+        if stalled > STALL_MIN {
+            tracing::warn!(?stalled, "the store answers again; nobody was heard meanwhile");
+            self.clock.pause(stalled);
+        }
+        Ok(())
+    }
+
+    async fn resolve(&mut self, wait: &mut Duration) -> Result<Resolution, ErrorReport> {
+        loop {
+            match self.store.resolve().await {
+                Ok(resolution) => return Ok(resolution),
+                Err(StoreError::Unknown(report) | StoreError::Unavailable(report)) => {
+                    wait_for_store(&self.leadership, &report, wait).await?;
+                }
+                Err(error) => return Err(stops_leading(error.into())),
+            }
+        }
+    }
+
+    /// Removes from the journal what the core has forgotten. A failure leaves records that the next leader will read.
+    async fn forget(&mut self) {
+        for job in std::mem::take(&mut self.state.forgotten.blobs) {
+            if let Err(error) = self.store.forget_blobs(job).await {
+                tracing::warn!(%job, %error, "plans of an ended job stay in the journal");
+            }
+        }
+        for worker in std::mem::take(&mut self.state.forgotten.workers) {
+            if let Err(error) = self.store.forget_worker(worker).await {
+                tracing::warn!(%worker, error = error.name(), "a worker that has left stays in the journal");
+            }
+        }
+        for job in std::mem::take(&mut self.state.forgotten.jobs) {
+            if let Err(error) = self.store.forget_job(job).await {
+                tracing::warn!(%job, %error, "a forgotten job stays in the journal");
+            }
+        }
+    }
+
     /// Waits for calls or for the core's deadline, whichever is first; a passed deadline becomes a `Tick`.
-    async fn gather(&mut self, calls: &mut Vec<Call>) {
+    async fn gather(&mut self, calls: &mut Vec<Call>) -> Result<(), ErrorReport> {
         let deadline = self.state.scheduler.next_deadline().and_then(|at| self.clock.instant(at));
         let timer = async {
             match deadline {
@@ -121,12 +201,14 @@ impl Driver {
                     calls.push(call);
                 }
             }
+            why = self.leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
             received = self.inbox.recv_many(calls, BATCH_MAX) => {
                 if received == 0 {
                     calls.push(Call::Stop);
                 }
             }
         }
+        Ok(())
     }
 
     /// A call that is there already, unless the batch is full.
@@ -150,7 +232,8 @@ impl Driver {
             }
             Call::Query(question) => batch.questions.push(question),
             Call::Planned { job, step, outcome } => {
-                let input = self.planned(job, step, outcome);
+                let (input, blobs) = self.planned(job, step, outcome);
+                batch.blobs.extend(blobs);
                 self.step(input, &mut batch.outbox);
             }
             Call::Committed { job, step, outcome } => {
@@ -159,11 +242,10 @@ impl Driver {
                 self.step(input, &mut batch.outbox);
             }
             Call::CommitDelayed { job, step, report } => self.state.commit_delayed(job, step, report),
-            Call::Attach { registration, link, answer } => {
-                let spec = crate::workers::worker_spec(&registration);
-                let worker = self.state.fleet.attach(registration, link);
-                batch.attached.push((worker, answer));
-                self.step(Input::WorkerRegistered { worker, spec }, &mut batch.outbox);
+            Call::Attach { registration, inventory, link, answer } => {
+                let (attachment, input) = self.state.attach(registration, inventory, link);
+                batch.attached.push((attachment, answer));
+                self.step(input, &mut batch.outbox);
             }
             Call::Heartbeat { worker, heartbeat } => {
                 let input = self.state.heard(worker, &heartbeat);
@@ -174,8 +256,8 @@ impl Driver {
                 let input = self.state.finished(finished);
                 self.step(input, &mut batch.outbox);
             }
-            Call::Detached { worker, why } => {
-                if self.state.fleet.detach(worker) {
+            Call::Detached { worker, link, why } => {
+                if self.state.fleet.detach_link(worker, link) {
                     tracing::info!(%worker, why, "stream of worker ended");
                     self.sweep();
                     self.step(Input::WorkerDisconnected { worker }, &mut batch.outbox);
@@ -200,33 +282,33 @@ impl Driver {
         }
     }
 
-    fn planned(&mut self, job: JobId, step: u32, outcome: crate::planning::Outcome) -> Input {
+    fn planned(&mut self, job: JobId, step: u32, outcome: crate::planning::Outcome) -> (Input, Vec<Blob>) {
         match outcome {
             Ok((session, planned)) => {
-                let input = self.state.planned(job, step, planned);
+                let made = self.state.planned(job, step, planned);
                 let ended = self.state.scheduler.job(job).is_none_or(|job| job.state().is_final());
                 if !ended && let Some(dossier) = self.state.dossiers.get_mut(&job) {
                     dossier.session = Some(session);
                 }
-                input
+                made
             }
-            Err(report) => Input::PlanFailed { job, step, report },
+            Err(report) => (Input::PlanFailed { job, step, report }, Vec::new()),
         }
     }
 
-    /// Delivers what a committed batch asks for. Returns inputs that follow from it.
+    /// Delivers what a batch asks for. Returns inputs that follow from it.
     fn tell(&mut self, batch: Batch) -> Vec<Input> {
-        let Batch { outbox, questions, attached, stop: _ } = batch;
+        let Batch { outbox, questions, attached, blobs: _, stop: _ } = batch;
         let mut follow_ups = Vec::new();
-        for (worker, answer) in attached {
+        for (attachment, answer) in attached {
             // If the stream is gone already, its reader says so.
-            let _ = answer.send(worker);
+            let _ = answer.send(attachment);
         }
         for (worker, message) in outbox.messages {
             self.send(worker, message, &mut follow_ups);
         }
         for request in outbox.plan_requests {
-            self.plan(request);
+            follow_ups.extend(self.plan(request));
         }
         for request in outbox.commit_requests {
             follow_ups.extend(self.commit(request));
@@ -256,6 +338,8 @@ impl Driver {
             Message::CancelAttempt { .. }
             | Message::ReleaseStages { .. }
             | Message::ReleaseJob { .. }
+            | Message::CopyOutputs { .. }
+            | Message::RepointInputs { .. }
             | Message::Shutdown => None,
         };
         match (deliver(&mut self.state, worker, message), attempt) {
@@ -272,11 +356,21 @@ impl Driver {
         }
     }
 
-    fn plan(&mut self, request: PlanRequest) {
-        let Some(job) = self.state.scheduler.job(request.job) else { return };
-        let spec = job.spec().clone();
-        let session = self.state.dossiers.entry(request.job).or_insert_with(Dossier::new).session.take();
-        self.planner.plan(request, spec, session, self.to_driver.clone());
+    /// Starts to plan. What earlier statements have left may be lost, which fails the job.
+    fn plan(&mut self, request: PlanRequest) -> Option<Input> {
+        let PlanRequest { job, step, .. } = request;
+        let view = self.state.scheduler.job(job)?;
+        let (spec, started) = (Box::new(view.spec().clone()), timestamp_utc(view.submitted_at()));
+        let session = self.state.dossiers.get_mut(&job).and_then(|dossier| dossier.session.take());
+        let origin = match session {
+            Some(session) => Origin::Session(Box::new(session)),
+            None => match self.state.past_steps(view) {
+                Ok(past) => Origin::Anew { spec, started, past },
+                Err(report) => return Some(Input::PlanFailed { job, step, report }),
+            },
+        };
+        self.planner.plan(request, origin, self.to_driver.clone());
+        None
     }
 
     /// Starts a commit; a step without a target cannot be committed, which fails it.
@@ -287,9 +381,13 @@ impl Driver {
             let report = ErrorReport::internal(format!("step {step} of {job} has no target to commit to"));
             return Some(Input::CommitFailed { job, step, report });
         };
+        let known = match target.commit {
+            CommitState::Inherited => Decided::Unknown,
+            _ => Decided::No,
+        };
         target.commit = CommitState::Running;
         let files = tasks.into_iter().map(|task| task.files).collect();
-        self.committer.commit(job, step, target.output.clone(), files, self.to_driver.clone());
+        self.committer.commit(job, step, target.output.clone(), files, known, self.to_driver.clone());
         None
     }
 
@@ -306,10 +404,37 @@ impl Driver {
         }
     }
 
-    /// The state dies with this process, so no one else will ever remove what unfinished jobs have staged.
+    /// Without a journal that outlives this process, no one else will ever remove what unfinished jobs have staged.
     fn leave(&mut self) {
+        if self.durable {
+            return;
+        }
         for (job, targets) in self.state.leave() {
             self.committer.abort_all(job, targets);
         }
     }
+}
+
+/// Workers go on with what they have, and callers wait: nothing is acknowledged that is not durable.
+async fn wait_for_store(leadership: &Leadership, report: &ErrorReport, wait: &mut Duration) -> Result<(), ErrorReport> {
+    tracing::warn!(error = %report, ?wait, "the store is not available");
+    tokio::select! {
+        () = tokio::time::sleep(*wait) => {}
+        why = leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
+    }
+    *wait = (*wait * 2).min(STORE_RETRY_LAST);
+    Ok(())
+}
+
+fn stops_leading(report: ErrorReport) -> ErrorReport {
+    tracing::error!(error = %report, "this coordinator stops leading");
+    report
+}
+
+fn lost_leadership(why: &str) -> ErrorReport {
+    ErrorReport::new(ErrorKind::Fenced, "this coordinator does not lead any more").with_detail(why)
+}
+
+fn timestamp_utc(at: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(i64::try_from(at.0).unwrap_or(i64::MAX)).unwrap_or_default()
 }

@@ -12,10 +12,16 @@ use crate::outgoing::Command;
 /// The sending half of a worker's stream. Dropping it ends the stream in both directions.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// Tells the streams of one worker apart.
+    pub(crate) id: LinkId,
     pub(crate) commands: mpsc::Sender<Command>,
     /// Stops the task that reads what the worker sends.
     pub(crate) _reader: DropGuard,
 }
+
+/// Counts streams through a coordinator's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkId(pub(crate) u64);
 
 /// A worker that is, or was recently, attached.
 #[derive(Debug)]
@@ -49,24 +55,27 @@ pub(crate) struct LinkBroken;
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     workers: BTreeMap<WorkerId, Attached>,
-    /// Ids count up through a coordinator's life and are never used twice in it.
-    last_id: u64,
 }
 
 impl Fleet {
-    pub(crate) fn attach(&mut self, registration: wire::Register, link: Link) -> WorkerId {
-        self.last_id += 1;
-        let worker = WorkerId(self.last_id);
+    /// A stream of `worker`, in place of the one it may have had; `running` are the attempts it says that it runs.
+    pub(crate) fn attach(
+        &mut self,
+        worker: WorkerId,
+        registration: wire::Register,
+        link: Link,
+        running: &[(TaskId, AttemptId)],
+    ) {
+        let running = running.iter().map(|(task, attempt)| (*attempt, Running { task: *task, rows: 0, bytes: 0 }));
         let attached = Attached {
             registration,
             rss_bytes: 0,
             rss_peak_bytes: 0,
-            running: BTreeMap::new(),
+            running: running.collect(),
             cancelled: BTreeMap::new(),
             link: Some(link),
         };
         self.workers.insert(worker, attached);
-        worker
     }
 
     pub(crate) fn get(&self, worker: WorkerId) -> Option<&Attached> {
@@ -80,6 +89,12 @@ impl Fleet {
     /// Where the worker's outputs are served; empty if it is not known any more, which its readers find out.
     pub(crate) fn address(&self, worker: WorkerId) -> String {
         self.workers.get(&worker).map(|attached| attached.registration.address.clone()).unwrap_or_default()
+    }
+
+    /// Ends the worker's stream if it is still this one. Says whether it was.
+    pub(crate) fn detach_link(&mut self, worker: WorkerId, link: LinkId) -> bool {
+        let current = self.workers.get(&worker).and_then(|attached| attached.link.as_ref());
+        current.is_some_and(|current| current.id == link) && self.detach(worker)
     }
 
     /// Ends the worker's stream. Says whether it was still open.
@@ -105,9 +120,9 @@ impl Fleet {
         self.workers.values().any(|attached| attached.tasks().any(|task| task.stage.job == job))
     }
 
-    /// Keeps only workers that the core keeps.
-    pub(crate) fn retain(&mut self, keep: impl Fn(WorkerId) -> bool) {
-        self.workers.retain(|worker, _| keep(*worker));
+    /// Forgets workers that the core does not keep any more; returns them.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(WorkerId) -> bool) -> Vec<WorkerId> {
+        self.workers.extract_if(.., |worker, _| is_gone(*worker)).map(|(worker, _)| worker).collect()
     }
 }
 
@@ -155,12 +170,21 @@ mod tests {
 
     fn fleet_that_runs() -> (Fleet, WorkerId) {
         let mut fleet = Fleet::default();
-        let link = Link { commands: mpsc::channel(1).0, _reader: CancellationToken::new().drop_guard() };
-        let worker = fleet.attach(wire::Register::default(), link);
         let task = TaskId { stage: StageId { job: JOB, index: 0 }, index: 0 };
-        let attached = fleet.get_mut(worker).expect("attached");
-        attached.running.insert(ATTEMPT, Running { task, rows: 0, bytes: 0 });
-        (fleet, worker)
+        fleet.attach(WorkerId(1), wire::Register::default(), link(1), &[(task, ATTEMPT)]);
+        (fleet, WorkerId(1))
+    }
+
+    fn link(id: u64) -> Link {
+        Link { id: LinkId(id), commands: mpsc::channel(1).0, _reader: CancellationToken::new().drop_guard() }
+    }
+
+    #[test]
+    fn the_end_of_an_older_stream_does_not_end_the_newer_one() {
+        let (mut fleet, worker) = fleet_that_runs();
+        fleet.attach(worker, wire::Register::default(), link(2), &[]);
+        assert!(!fleet.detach_link(worker, LinkId(1)));
+        assert!(fleet.detach_link(worker, LinkId(2)));
     }
 
     fn heartbeat(names_it: bool) -> wire::Heartbeat {

@@ -1,10 +1,11 @@
 //! The service for clients. A client that goes away never affects a job.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
-use windrow_model::{ClusterShape, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId, WorkerState};
+use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId, WorkerState};
 use windrow_proto as wire;
 use windrow_proto::jobs_server::Jobs;
 use windrow_proto::{required, status_from_report};
@@ -62,6 +63,11 @@ fn why(state: &State, job: JobId) -> Result<Vec<String>, ErrorReport> {
     let mut reasons: Vec<String> = state.scheduler.why(job).iter().map(ToString::to_string).collect();
     reasons.extend(state.dossiers.get(&job).map(Dossier::commit_delays).unwrap_or_default());
     Ok(reasons)
+}
+
+fn no_such_worker(worker: WorkerId) -> ErrorReport {
+    ErrorReport::new(ErrorKind::NotFound, format!("there is no {worker}"))
+        .with_hint("`windrow workers` lists the workers and their states")
 }
 
 /// The workers that accept tasks; `None` if there is none.
@@ -155,6 +161,16 @@ impl Jobs for JobsService {
         tracing::warn!(task = %output.task, attempt = %output.attempt, %worker, "client could not read a part of a result");
         self.driver.send(Call::Input(Input::ResultUnreachable { output, worker })).await.map_err(status)?;
         Ok(Response::new(wire::UnreachableResponse {}))
+    }
+
+    async fn drain(&self, request: Request<wire::DrainRequest>) -> Answer<wire::DrainResponse> {
+        let wire::DrainRequest { worker, within_ms } = request.into_inner();
+        let (worker, within) = (WorkerId(worker), within_ms.map(Duration::from_millis));
+        let look = move |state: &State| state.scheduler.worker(worker).map(|view| snapshot::worker(state, view));
+        self.driver.query(look).await.map_err(status)?.ok_or_else(|| status(no_such_worker(worker)))?;
+        self.driver.send(Call::Input(Input::DrainRequested { worker, within })).await.map_err(status)?;
+        let worker = self.driver.query(look).await.map_err(status)?;
+        Ok(Response::new(wire::DrainResponse { worker }))
     }
 
     async fn list_workers(&self, _: Request<wire::ListWorkersRequest>) -> Answer<wire::ListWorkersResponse> {

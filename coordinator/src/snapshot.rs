@@ -23,13 +23,13 @@ pub(crate) enum Detail {
 /// One job as it is now.
 pub(crate) fn job(state: &State, view: JobView<'_>, detail: Detail) -> wire::Job {
     let dossier = state.dossiers.get(&view.id());
-    let (code, text) = (view.reason().code, &view.reason().text);
+    let (code, text) = (&view.reason().code, &view.reason().text);
     wire::Job {
         id: view.id().0,
         spec: Some(spec(view, detail)),
         state: view.state().name().to_owned(),
         state_since_us: view.since().0,
-        reason: if text.is_empty() { code.to_owned() } else { text.clone() },
+        reason: if text.is_empty() { code.to_string() } else { text.clone() },
         submitted_us: view.submitted_at().0,
         started_us: micros(view.started_at()),
         ended_us: micros(view.ended_at()),

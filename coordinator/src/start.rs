@@ -1,7 +1,6 @@
 //! Options in, a running coordinator out.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -11,19 +10,17 @@ use tokio_util::task::TaskTracker;
 use windrow_engine::job::{EngineOptions, PlanEnvironment};
 use windrow_engine::stores::Stores;
 use windrow_model::{ErrorReport, Limits};
-use windrow_scheduler::Scheduler;
 
 use crate::call::{Call, ToDriver};
-use crate::clock::{Clock, wall_clock};
+use crate::clock::wall_clock;
 use crate::committing::Committer;
-use crate::data_dir::DataDir;
 use crate::driver::{Driver, Waiting};
 use crate::jobs::JobsService;
 use crate::listen::{self, Gate};
 use crate::planning::Planner;
+use crate::recovery::recover;
 use crate::relay::Relay;
-use crate::state::State;
-use crate::store::MemoryStore;
+use crate::store::{self, StoreOptions};
 use crate::workers::WorkersService;
 
 /// A shutdown waits so long for commits that have begun …
@@ -38,8 +35,8 @@ pub struct CoordinatorOptions {
     pub listen: SocketAddr,
     /// Accept calls from other machines although nobody is authenticated.
     pub insecure: bool,
-    /// Holds the lock and the epoch; without it, nothing keeps two coordinators apart.
-    pub data_dir: Option<PathBuf>,
+    /// Where the journal is kept. `None`: nowhere, and a coordinator that ends forgets its jobs.
+    pub store: Option<StoreOptions>,
     pub limits: Limits,
     pub engine: EngineOptions,
     /// Build of this binary; workers of another build are refused.
@@ -62,25 +59,31 @@ pub struct Handle {
 }
 
 impl Coordinator {
-    /// Takes the data directory and the address, then serves. Errors name the address, port or folder.
+    /// Takes the address, waits to lead, reads the journal, then serves. Errors name the address, port or journal.
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, ErrorReport> {
         let gate = Gate { insecure: options.insecure };
         let listener = listen::bind(options.listen, gate).await?;
         let address = listener
             .local_addr()
             .map_err(|error| ErrorReport::internal("the listener has no address").with_detail(error.to_string()))?;
-        let data_dir = options.data_dir.as_deref().map(DataDir::open).transpose()?;
-        // Without a folder to count in, seconds since 1970 grow from life to life.
-        let epoch = data_dir.as_ref().map_or_else(|| wall_clock().0 / 1_000_000, DataDir::epoch);
+        // Without a place to count in, seconds since 1970 grow from life to life.
+        let nowhere = || StoreOptions::Memory { after_epoch: wall_clock().0 / 1_000_000 };
+        let durable = options.store.is_some();
+        let place = options.store.clone().unwrap_or_else(nowhere);
+        let journal = store::open(&place, &address.to_string()).await?;
+        let mut store = journal.campaign().await?;
+        let (epoch, leadership) = (store.epoch(), store.leadership());
+        let (state, clock) = recover(&mut *store, options.limits.clone()).await?;
         let (to_driver, inbox) = ToDriver::channel();
         let stores = Stores::from_env();
         let commits = TaskTracker::new();
         let planner = Planner::new(PlanEnvironment::new(options.engine.clone(), stores.clone())?);
         let driver = Driver {
-            state: State::new(Scheduler::new(epoch, options.limits.clone())),
-            store: Box::new(MemoryStore::new(epoch)),
-            epoch,
-            clock: Clock::start(),
+            state,
+            store,
+            leadership,
+            durable,
+            clock,
             inbox,
             to_driver: to_driver.clone(),
             planner: planner.clone(),
@@ -88,7 +91,7 @@ impl Coordinator {
             waiting: Waiting::default(),
         };
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
-        tokio::spawn(drive(driver, data_dir, stopped.clone()));
+        tokio::spawn(drive(driver, stopped.clone()));
         let workers =
             WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease: options.limits.lease };
         let relay = Relay::new(to_driver.clone());
@@ -99,10 +102,9 @@ impl Coordinator {
     }
 }
 
-/// Runs the loop; the data directory stays locked for as long as it does.
-async fn drive(driver: Driver, data_dir: Option<DataDir>, stopped: CancellationToken) {
+/// Runs the loop; the journal stays this process's own for as long as it does.
+async fn drive(driver: Driver, stopped: CancellationToken) {
     let _stopped = stopped.drop_guard();
-    let _data_dir = data_dir;
     // The driver logs why it ended; here only its end counts.
     let _ = driver.run().await;
 }

@@ -1,18 +1,19 @@
 //! Everything the driver owns: the core, and what the shell knows beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use windrow_engine::job::PlannedStep;
+use windrow_engine::job::{PastStep, PlannedStep};
 use windrow_engine::sink::OutputTarget;
-use windrow_model::{ErrorReport, JobId, JobState, WorkerId, WrittenFile};
+use windrow_model::{AttemptId, ErrorReport, JobId, JobState, StepOutcome, WorkerId, WrittenFile};
 use windrow_proto as wire;
-use windrow_scheduler::{Event, Input, Scheduler};
+use windrow_scheduler::{Event, Input, Inventory, JobView, Scheduler, StepView};
 
 use crate::artefacts::{CommitState, StepArtefacts};
-use crate::call::FinishedAttempt;
+use crate::call::{Attachment, FinishedAttempt};
 use crate::dossier::Dossier;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Link};
 use crate::snapshot;
+use crate::store::Blob;
 
 /// The state of the coordinator. Only the driver changes it, and answers questions from it between two batches.
 pub(crate) struct State {
@@ -21,23 +22,88 @@ pub(crate) struct State {
     pub(crate) dossiers: BTreeMap<JobId, Dossier>,
     /// Targets of ended jobs that an attempt, told to end but not known to have, may still write to.
     sweeps: BTreeMap<JobId, Vec<OutputTarget>>,
+    pub(crate) forgotten: Forgotten,
+}
+
+/// What the journal need not keep any more.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten {
+    /// Ended jobs of which no task will run again: their plans.
+    pub(crate) blobs: BTreeSet<JobId>,
+    /// Jobs that the core does not keep: everything.
+    pub(crate) jobs: BTreeSet<JobId>,
+    /// Workers that the core does not keep.
+    pub(crate) workers: BTreeSet<WorkerId>,
 }
 
 impl State {
-    pub(crate) fn new(scheduler: Scheduler) -> State {
-        State { scheduler, fleet: Fleet::default(), dossiers: BTreeMap::new(), sweeps: BTreeMap::new() }
+    /// `dossiers` belong to the jobs that the scheduler knows.
+    pub(crate) fn new(scheduler: Scheduler, dossiers: BTreeMap<JobId, Dossier>) -> State {
+        let (fleet, sweeps, forgotten) = Default::default();
+        State { scheduler, fleet, dossiers, sweeps, forgotten }
     }
 
-    /// Files a step's artefacts and says what the core needs of it.
-    pub(crate) fn planned(&mut self, job: JobId, step: u32, planned: PlannedStep) -> Input {
+    /// Takes a worker in: under its own id if the core still counts on it, else as a new one.
+    pub(crate) fn attach(
+        &mut self,
+        registration: wire::Register,
+        inventory: Inventory,
+        link: Link,
+    ) -> (Attachment, Input) {
+        let spec = crate::workers::worker_spec(&registration);
+        let past = registration.past.map(|past| WorkerId(past.worker));
+        match past.filter(|past| self.scheduler.may_reattach(*past)) {
+            Some(worker) => {
+                self.fleet.attach(worker, registration, link, &inventory.running);
+                (Attachment { worker, resumed: true }, Input::WorkerReattached { worker, spec, inventory })
+            }
+            None => {
+                let worker = self.scheduler.next_worker_id();
+                self.fleet.attach(worker, registration, link, &[]);
+                (Attachment { worker, resumed: false }, Input::WorkerRegistered { worker, spec })
+            }
+        }
+    }
+
+    /// Files a step's artefacts. Says what the core needs of it, and what must be durable with that.
+    pub(crate) fn planned(&mut self, job: JobId, step: u32, planned: PlannedStep) -> (Input, Vec<Blob>) {
         let (artefacts, plan, notes) = StepArtefacts::take(planned);
+        let blobs = match artefacts.blobs(job, step).and_then(check_sizes) {
+            Ok(blobs) => blobs,
+            Err(report) => return (Input::PlanFailed { job, step, report }, Vec::new()),
+        };
         tracing::info!(%job, step, stages = plan.stages.len(), statement = artefacts.statement, "step planned");
         if !self.has_ended(job) {
             let dossier = self.dossiers.entry(job).or_insert_with(Dossier::new);
             dossier.steps.insert(step, artefacts);
             dossier.notes.extend(notes);
         }
-        Input::StagesPlanned { job, step, plan }
+        (Input::StagesPlanned { job, step, plan }, blobs)
+    }
+
+    /// What the finished steps of a job have left for the next one.
+    pub(crate) fn past_steps(&self, job: JobView<'_>) -> Result<Vec<PastStep>, ErrorReport> {
+        let dossier = self.dossiers.get(&job.id());
+        let lost =
+            |step: u32, what: &str| ErrorReport::internal(format!("the {what} of {} step {step} is lost", job.id()));
+        let past = |step: StepView<'_>| {
+            let artefacts = dossier.and_then(|dossier| dossier.steps.get(&step.index()));
+            Ok(match step.outcome() {
+                StepOutcome::Immediate => PastStep::Immediate,
+                StepOutcome::Result { .. } | StepOutcome::Discard { .. } => PastStep::Rows,
+                StepOutcome::Commit { .. } => {
+                    let target = artefacts.and_then(|artefacts| artefacts.target.as_ref());
+                    let target = target.ok_or_else(|| lost(step.index(), "target"))?;
+                    PastStep::Written { location: target.output.location.clone() }
+                }
+                StepOutcome::Table { stage } => {
+                    let schema = artefacts.and_then(|artefacts| artefacts.schema.clone());
+                    let tasks = job.stages().nth(stage as usize).map_or(0, |stage| stage.tasks_total() as usize);
+                    PastStep::Table { schema: schema.ok_or_else(|| lost(step.index(), "schema"))?, stage, tasks }
+                }
+            })
+        };
+        job.steps().filter(|step| step.is_finished()).map(past).collect()
     }
 
     /// Notes how a commit ended. The second value is a target whose staged files are to be removed.
@@ -110,7 +176,8 @@ impl State {
                 }
             }
         }
-        Input::WorkerHeard { worker }
+        let moved = |progress: &wire::Progress| Some((AttemptId::from(progress.attempt?), progress.moved));
+        Input::AttemptProgressed { worker, progress: heartbeat.progress.iter().filter_map(moved).collect() }
     }
 
     /// Notes what the core announced. Returns targets whose staged files are to be removed.
@@ -156,6 +223,7 @@ impl State {
             return Vec::new();
         }
         dossier.forget_blobs();
+        self.forgotten.blobs.insert(job);
         let targets = dossier.abandon_targets();
         if !targets.is_empty() && self.fleet.may_run(job) {
             self.sweeps.insert(job, targets.clone());
@@ -179,12 +247,18 @@ impl State {
         self.scheduler.job(job).is_none_or(|job| job.state().is_final())
     }
 
-    /// Forgets what the core has forgotten.
+    /// Forgets what the core has forgotten, and notes it for the journal.
     pub(crate) fn forget_evicted(&mut self) {
         let scheduler = &self.scheduler;
-        self.dossiers.retain(|job, _| scheduler.job(*job).is_some());
-        self.fleet.retain(|worker| scheduler.worker(worker).is_some());
+        self.forgotten.workers.extend(self.fleet.forget(|worker| scheduler.worker(worker).is_none()));
+        let evicted = self.dossiers.extract_if(.., |job, _| scheduler.job(*job).is_none());
+        self.forgotten.jobs.extend(evicted.map(|(job, _)| job));
     }
+}
+
+fn check_sizes(blobs: Vec<Blob>) -> Result<Vec<Blob>, ErrorReport> {
+    blobs.iter().try_for_each(Blob::check_size)?;
+    Ok(blobs)
 }
 
 fn log_job(job: JobId, state: JobState, report: Option<&ErrorReport>) {

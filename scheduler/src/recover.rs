@@ -44,6 +44,12 @@ impl Scheduler {
         scheduler
     }
 
+    /// Ids up to these were given out, to jobs and workers of which the journal keeps nothing.
+    pub fn skip_ids(&mut self, last_job: JobId, last_worker: WorkerId) {
+        self.job_count = self.job_count.max(last_job.0);
+        self.worker_count = self.worker_count.max(last_worker.0);
+    }
+
     /// Records about jobs that are not known (evicted from a compacted journal) are skipped.
     fn replay(&mut self, now: Timestamp, record: &Record) {
         match record {

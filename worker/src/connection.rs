@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
-use windrow_model::{ErrorKind, ErrorReport, JobId, WorkerId};
+use windrow_model::{AttemptId, ErrorKind, ErrorReport, JobId, TaskId, TaskOutput, WorkerId};
 use windrow_proto::workers_client::WorkersClient;
 use windrow_proto::{
-    CONTROL_MESSAGE_BYTES_MAX, FromWorker, Heartbeat, Leaving, Register, ToWorker, Welcome, from_worker,
-    report_from_status, to_worker,
+    CONTROL_MESSAGE_BYTES_MAX, FromWorker, Heartbeat, KeptOutput, Leaving, Register, TaskAttempt, ToWorker, Welcome,
+    from_worker, report_from_status, to_worker,
 };
 
-use crate::executor::failed;
+use crate::executor::{Executor, Inventory, failed};
 use crate::process::resident;
 use crate::session::{NotStarted, Session};
 
@@ -38,6 +38,9 @@ const HEARTBEATS_PER_LEASE: u32 = 4;
 /// A lease of zero would otherwise mean heartbeats without a pause.
 const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
+/// Entries of one inventory message. An entry is a few hundred bytes, or an inline result of at most 64 KiB.
+const INVENTORY_PIECE: usize = 256;
+
 /// How long a leaving worker waits for its running attempts and for the coordinator's leave.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,17 +56,22 @@ pub enum Ended {
 /// An open stream on which the coordinator has accepted this worker.
 pub struct Attached {
     pub worker: WorkerId,
+    /// Of the leader that accepted it.
+    pub epoch: u64,
+    /// It goes on under the id it had, with what it runs and keeps.
+    pub resumed: bool,
     lease: Duration,
     commands: Streaming<ToWorker>,
-    pub reports: mpsc::Sender<FromWorker>,
+    reports: mpsc::Sender<FromWorker>,
 }
 
-/// Connects and registers. `Unavailable` if the coordinator cannot be reached (now); other kinds are its refusal.
-pub async fn attach(coordinator: &str, register: Register) -> Result<Attached, ErrorReport> {
+/// Connects and registers, with the inventory of `executor` if there was a session before. `Unavailable` if the
+/// coordinator cannot be reached (now), or is an older one than this worker knows; other kinds are its refusal.
+pub async fn attach(coordinator: &str, register: Register, executor: &Executor) -> Result<Attached, ErrorReport> {
     let channel = connect(coordinator).await?;
-    let (reports, outgoing) = mpsc::channel(REPORTS_LEN);
-    let first = FromWorker { kind: Some(from_worker::Kind::Register(register)) };
-    reports.try_send(first).expect("W-2: a new queue has room for its first message");
+    let past = register.past;
+    let outgoing = executor.open_reports(|inventory| introduction(register, inventory));
+    let reports = executor.reports().ok_or_else(|| ErrorReport::internal("a session without reports"))?;
     let mut client = WorkersClient::new(channel)
         .max_decoding_message_size(CONTROL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CONTROL_MESSAGE_BYTES_MAX);
@@ -75,10 +83,41 @@ pub async fn attach(coordinator: &str, register: Register) -> Result<Attached, E
     let silent = |_| unreachable(coordinator, "it accepted the connection but did not answer");
     let answer = tokio::time::timeout(WELCOME_TIMEOUT, welcome).await.map_err(silent)?;
     let (commands, first) = answer.map_err(|status| refusal(coordinator, &status))?;
-    let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(Welcome { worker, lease_ms, .. })) }) = first else {
+    let Some(ToWorker { kind: Some(to_worker::Kind::Welcome(Welcome { worker, epoch, lease_ms, resumed })) }) = first
+    else {
         return Err(unreachable(coordinator, "it answered with something else than a welcome"));
     };
-    Ok(Attached { worker: WorkerId(worker), lease: Duration::from_millis(lease_ms), commands, reports })
+    if let Some(past) = past.filter(|past| past.epoch > epoch) {
+        let detail = format!("its epoch {epoch} is over: this worker has served epoch {}", past.epoch);
+        return Err(unreachable(coordinator, &detail));
+    }
+    Ok(Attached { worker: WorkerId(worker), epoch, resumed, lease: Duration::from_millis(lease_ms), commands, reports })
+}
+
+/// The first messages of a stream: who this is, and what it has if it was here before.
+fn introduction(mut register: Register, inventory: Inventory) -> Vec<FromWorker> {
+    let pieces = if register.past.is_some() { pieces(inventory) } else { Vec::new() };
+    register.inventory_messages = pieces.len() as u32;
+    let first = from_worker::Kind::Register(register);
+    let kinds = [first].into_iter().chain(pieces.into_iter().map(from_worker::Kind::Inventory));
+    kinds.map(|kind| FromWorker { kind: Some(kind) }).collect()
+}
+
+/// An inventory in messages of at most [`INVENTORY_PIECE`] entries.
+fn pieces(inventory: Inventory) -> Vec<windrow_proto::Inventory> {
+    let name =
+        |task: TaskId, attempt: AttemptId| TaskAttempt { task: Some(task.into()), attempt: Some(attempt.into()) };
+    let running: Vec<TaskAttempt> = inventory.running.into_iter().map(|(task, attempt)| name(task, attempt)).collect();
+    let kept = |(task, attempt, output): (TaskId, AttemptId, TaskOutput)| KeptOutput {
+        attempt: Some(name(task, attempt)),
+        output: Some(output.into()),
+    };
+    let finished: Vec<KeptOutput> = inventory.finished.into_iter().map(kept).collect();
+    let running = running.chunks(INVENTORY_PIECE);
+    let running = running.map(|piece| windrow_proto::Inventory { running: piece.to_vec(), finished: Vec::new() });
+    let finished = finished.chunks(INVENTORY_PIECE);
+    let finished = finished.map(|piece| windrow_proto::Inventory { running: Vec::new(), finished: piece.to_vec() });
+    running.chain(finished).collect()
 }
 
 async fn connect(coordinator: &str) -> Result<Channel, ErrorReport> {
@@ -165,6 +204,8 @@ impl Attached {
                 session.release_stages(JobId(release.job), &release.stages);
             }
             Some(to_worker::Kind::ReleaseJob(job)) => session.release_job(JobId(job)),
+            Some(to_worker::Kind::CopyOutputs(copy)) => session.copy(copy, self.reports.clone()),
+            Some(to_worker::Kind::RepointInputs(repoint)) => session.repoint(repoint),
             Some(to_worker::Kind::Welcome(_) | to_worker::Kind::Shutdown(_)) | None => {
                 tracing::error!("the coordinator sent a command that has no place here");
             }

@@ -8,10 +8,12 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tracing::Instrument;
+use windrow_engine::shuffle::StoredOutput;
 use windrow_engine::task::{self, OperatorMetrics, TaskDone, TaskEnvironment, TaskProgress, TaskRequest};
-use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId};
+use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskId, TaskOutput};
 use windrow_proto::{AttemptFailed, AttemptFinished, FromWorker, Progress, from_worker};
 
+use crate::connection::REPORTS_LEN;
 use crate::process::resident;
 use crate::store::ShuffleStore;
 
@@ -50,7 +52,7 @@ impl Drop for CpuThreads {
     }
 }
 
-/// The attempts of one session with the coordinator. Dropping it ends them all.
+/// The attempts of a worker. They go on while the coordinator is away. Dropping it ends them all.
 pub struct Executor {
     threads: Arc<CpuThreads>,
     running: Arc<Running>,
@@ -60,33 +62,61 @@ pub struct Executor {
 struct Running {
     env: Arc<TaskEnvironment>,
     store: Arc<ShuffleStore>,
-    attempts: Mutex<BTreeMap<AttemptId, RunningAttempt>>,
-    /// Bounded; an attempt that has ended waits until its report is taken, so that no report is dropped.
-    reports: mpsc::Sender<FromWorker>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    attempts: BTreeMap<AttemptId, RunningAttempt>,
+    /// Successful attempts whose output is still wanted, reported or not: a coordinator that comes back is told.
+    kept: BTreeMap<AttemptId, (TaskId, TaskOutput)>,
+    /// The stream to the coordinator; `None` before the first session. Bounded: an attempt that has ended waits until
+    /// its report is taken.
+    reports: Option<mpsc::Sender<FromWorker>>,
 }
 
 struct RunningAttempt {
-    job: JobId,
+    task: TaskId,
     progress: Arc<TaskProgress>,
     abort: AbortHandle,
 }
 
+/// What this worker runs and keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    pub running: Vec<(TaskId, AttemptId)>,
+    pub finished: Vec<(TaskId, AttemptId, TaskOutput)>,
+}
+
 impl Executor {
-    pub fn new(
-        threads: Arc<CpuThreads>,
-        env: Arc<TaskEnvironment>,
-        store: Arc<ShuffleStore>,
-        reports: mpsc::Sender<FromWorker>,
-    ) -> Self {
-        let running = Running { env, store, attempts: Mutex::default(), reports };
+    pub fn new(threads: Arc<CpuThreads>, env: Arc<TaskEnvironment>, store: Arc<ShuffleStore>) -> Self {
+        let running = Running { env, store, state: Mutex::default() };
         Executor { threads, running: Arc::new(running) }
+    }
+
+    /// Opens the reports of a new session: first what `first` makes of the inventory, then whatever happens after it
+    /// was taken.
+    pub fn open_reports(&self, first: impl FnOnce(Inventory) -> Vec<FromWorker>) -> mpsc::Receiver<FromWorker> {
+        let mut state = self.running.state.lock();
+        let first = first(state.inventory());
+        let (reports, outgoing) = mpsc::channel(REPORTS_LEN + first.len());
+        for message in first {
+            reports.try_send(message).expect("W-2: a new queue has room for its first messages");
+        }
+        state.reports = Some(reports);
+        outgoing
+    }
+
+    /// The way to the coordinator of the newest session.
+    pub fn reports(&self) -> Option<mpsc::Sender<FromWorker>> {
+        self.running.state.lock().reports.clone()
     }
 
     /// Starts an attempt at once: the coordinator counts slots.
     pub fn start(&self, request: TaskRequest) {
         let (abort, registration) = AbortHandle::new_pair();
-        let entry = RunningAttempt { job: request.task.stage.job, progress: Arc::clone(&request.progress), abort };
-        self.running.attempts.lock().insert(request.attempt, entry);
+        let entry = RunningAttempt { task: request.task, progress: Arc::clone(&request.progress), abort };
+        self.running.state.lock().attempts.insert(request.attempt, entry);
         let span = tracing::info_span!(
             "attempt",
             job = %request.task.stage.job,
@@ -100,39 +130,64 @@ impl Executor {
 
     /// Ends an attempt without a report and drops its output if it has one already.
     pub fn cancel(&self, attempt: AttemptId) {
-        self.running.cancel(|id, _| *id == attempt);
+        self.running.forget(|id, _| *id == attempt);
         self.running.store.release_attempt(attempt);
     }
 
-    /// Ends all attempts without reports.
-    pub fn cancel_all(&self) {
-        self.running.cancel(|_, _| true);
+    /// Keeps an output that another worker made.
+    pub fn adopt(&self, id: MapOutputId, figures: TaskOutput, stored: StoredOutput) {
+        let mut state = self.running.state.lock();
+        state.kept.insert(id.attempt, (id.task, figures));
+        self.running.store.insert(id, stored);
+    }
+
+    /// Ends all attempts without reports and drops every output: the coordinator counts on none of them.
+    pub fn reset(&self) {
+        self.running.forget(|_, _| true);
+        self.running.store.clear();
+    }
+
+    /// Drops the outputs of these stages.
+    pub fn release_stages(&self, job: JobId, stages: &[u32]) {
+        let released = |task: TaskId| task.stage.job == job && stages.contains(&task.stage.index);
+        self.running.state.lock().kept.retain(|_, (task, _)| !released(*task));
+        self.running.store.release_stages(job, stages);
     }
 
     /// Ends everything of a job and drops its outputs.
     pub fn release_job(&self, job: JobId) {
-        self.running.cancel(|_, running| running.job == job);
+        self.running.forget(|_, task| task.stage.job == job);
         self.running.store.release_job(job);
     }
 
     pub fn is_idle(&self) -> bool {
-        self.running.attempts.lock().is_empty()
+        self.running.state.lock().attempts.is_empty()
     }
 
     pub fn progress(&self) -> Vec<Progress> {
-        let attempts = self.running.attempts.lock();
+        let state = self.running.state.lock();
         let progress = |(id, running): (&AttemptId, &RunningAttempt)| Progress {
             attempt: Some((*id).into()),
             rows: running.progress.rows(),
             bytes: running.progress.bytes(),
+            moved: running.progress.moved(),
         };
-        attempts.iter().map(progress).collect()
+        state.attempts.iter().map(progress).collect()
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        self.cancel_all();
+        self.reset();
+    }
+}
+
+impl State {
+    fn inventory(&self) -> Inventory {
+        Inventory {
+            running: self.attempts.iter().map(|(id, running)| (running.task, *id)).collect(),
+            finished: self.kept.iter().map(|(id, (task, output))| (*task, *id, output.clone())).collect(),
+        }
     }
 }
 
@@ -151,7 +206,7 @@ impl Running {
                 None => return,
             },
             Err(failure) => {
-                if self.attempts.lock().remove(&attempt).is_none() {
+                if self.state.lock().attempts.remove(&attempt).is_none() {
                     return;
                 }
                 tracing::warn!(%failure, "attempt failed");
@@ -164,12 +219,13 @@ impl Running {
     /// Puts the output where readers find it before anyone is told; `None` if the attempt was cancelled meanwhile.
     fn keep(&self, id: MapOutputId, done: TaskDone) -> Option<AttemptFinished> {
         // The list stays locked until the output is kept, so that a cancellation finds either the attempt or its output.
-        let mut attempts = self.attempts.lock();
-        attempts.remove(&id.attempt)?;
+        let mut state = self.state.lock();
+        state.attempts.remove(&id.attempt)?;
+        state.kept.insert(id.attempt, (id.task, done.output.clone()));
         if let Some(stored) = done.stored {
             self.store.insert(id, stored);
         }
-        drop(attempts);
+        drop(state);
         tracing::debug!(rows = done.output.rows, bytes = done.output.bytes, "attempt finished");
         Some(AttemptFinished {
             attempt: Some(id.attempt.into()),
@@ -180,20 +236,25 @@ impl Running {
         })
     }
 
+    /// A report that finds no stream is lost: the inventory of the next session tells what it would have told.
     async fn report(&self, kind: from_worker::Kind) {
-        // The session has ended if nobody takes reports; the next one starts without these attempts.
-        let _ = self.reports.send(FromWorker { kind: Some(kind) }).await;
+        let reports = self.state.lock().reports.clone();
+        if let Some(reports) = reports {
+            let _ = reports.send(FromWorker { kind: Some(kind) }).await;
+        }
     }
 
-    fn cancel(&self, is_unwanted: impl Fn(&AttemptId, &RunningAttempt) -> bool) {
-        let mut attempts = self.attempts.lock();
-        attempts.retain(|id, running| {
-            let unwanted = is_unwanted(id, running);
+    /// Aborts attempts and forgets outputs that are not wanted.
+    fn forget(&self, is_unwanted: impl Fn(&AttemptId, TaskId) -> bool) {
+        let mut state = self.state.lock();
+        state.attempts.retain(|id, running| {
+            let unwanted = is_unwanted(id, running.task);
             if unwanted {
                 running.abort.abort();
             }
             !unwanted
         });
+        state.kept.retain(|id, (task, _)| !is_unwanted(id, *task));
     }
 }
 

@@ -4,6 +4,7 @@
 //! Rows leave it only through [`flight`]; every connection is accepted through [`listen`].
 
 mod connection;
+mod copying;
 mod executor;
 mod fetch;
 mod flight;

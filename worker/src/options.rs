@@ -27,6 +27,8 @@ pub struct WorkerOptions {
     pub listen: SocketAddr,
     /// The address readers are told, for example `http://10.0.0.7:7171`. `None`: the one that is listened on.
     pub advertise: Option<String>,
+    /// Stable name of this place: a worker that is started here again has the same. `None`: host and work folder.
+    pub name: Option<String>,
     /// Build id; a coordinator refuses workers of another build.
     pub build: String,
     /// Allows listening on an address that other machines reach, although nobody is authenticated.
@@ -47,6 +49,7 @@ impl WorkerOptions {
             work_dir: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             advertise: None,
+            name: None,
             build: build.into(),
             insecure: false,
             compression: ShuffleCompression::Lz4,

@@ -1,24 +1,27 @@
-//! One session with the coordinator: from `Welcome` until the stream ends. A new session starts with nothing.
+//! One session with the coordinator: from `Welcome` until the stream ends. What the worker runs and keeps outlives it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use windrow_engine::shuffle::{OutputAt, ShuffleSource, TaskInputs};
 use windrow_engine::task::{TaskProgress, TaskRequest};
-use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, StageId, TaskId, WorkerId};
-use windrow_proto::{InvalidMessage, RunTask, StageOutputs, fragment_hash_from_wire, required};
+use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
+use windrow_proto::{
+    CopyOutputs, FromWorker, InvalidMessage, OutputsCopied, RunTask, StageOutputs, TaskAttempt,
+    fragment_hash_from_wire, from_worker, required,
+};
 
+use crate::copying::copy_output;
 use crate::executor::Executor;
 use crate::fetch::WorkerSource;
 use crate::fragments::Fragments;
-use crate::store::ShuffleStore;
 
 /// What the coordinator's commands act on.
 pub struct Session {
-    fragments: Mutex<Fragments>,
-    executor: Executor,
-    store: Arc<ShuffleStore>,
+    fragments: Arc<Mutex<Fragments>>,
+    executor: Arc<Executor>,
     source: Arc<WorkerSource>,
 }
 
@@ -30,8 +33,8 @@ pub enum NotStarted {
 }
 
 impl Session {
-    pub fn new(executor: Executor, store: Arc<ShuffleStore>, source: WorkerSource) -> Self {
-        Session { fragments: Mutex::default(), executor, store, source: Arc::new(source) }
+    pub fn new(executor: Arc<Executor>, fragments: Arc<Mutex<Fragments>>, source: WorkerSource) -> Self {
+        Session { fragments, executor, source: Arc::new(source) }
     }
 
     pub fn executor(&self) -> &Executor {
@@ -57,10 +60,38 @@ impl Session {
     }
 
     pub fn release_stages(&self, job: JobId, stages: &[u32]) {
-        self.store.release_stages(job, stages);
+        self.executor.release_stages(job, stages);
+    }
+
+    /// These outputs are read at another place from now on.
+    pub fn repoint(&self, repoint: windrow_proto::RepointInputs) {
+        for stage in repoint.inputs {
+            let Some(job) = repoint.job.map(JobId) else { continue };
+            match outputs(job, stage) {
+                Ok(places) => places.into_iter().for_each(|at| self.source.moved().note(at)),
+                Err(error) => tracing::error!(%error, "the coordinator named a new place that cannot be read"),
+            }
+        }
+    }
+
+    /// Takes outputs over from a peer, then says so.
+    pub fn copy(&self, copy: CopyOutputs, reports: mpsc::Sender<FromWorker>) {
+        let (executor, source) = (Arc::clone(&self.executor), Arc::clone(&self.source));
+        self.source.network().spawn(async move {
+            let (from, ids) = (copy.from, copy.outputs.iter().filter_map(|kept| kept.attempt).filter_map(id_of));
+            let outputs = ids.collect();
+            let failure = copy_all(copy, &executor, &source).await.err();
+            if let Some(failure) = &failure {
+                tracing::warn!(peer = %WorkerId(from), failure, "map outputs could not be taken over");
+            }
+            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure });
+            // Without a stream nobody waits for the answer; the inventory tells what was copied.
+            let _ = reports.send(FromWorker { kind: Some(kind) }).await;
+        });
     }
 
     pub fn release_job(&self, job: JobId) {
+        self.source.moved().release(job);
         self.executor.release_job(job);
         self.fragments.lock().release(job);
     }
@@ -96,12 +127,29 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    /// A coordinator that lost this worker counts on none of its outputs any more.
-    fn drop(&mut self) {
-        self.executor.cancel_all();
-        self.store.clear();
+fn id_of(attempt: TaskAttempt) -> Option<windrow_proto::MapOutputId> {
+    Some(windrow_proto::MapOutputId { task: Some(attempt.task?), attempt: Some(attempt.attempt?) })
+}
+
+/// All or none: what was copied before an error is dropped again.
+async fn copy_all(copy: CopyOutputs, executor: &Executor, source: &WorkerSource) -> Result<(), String> {
+    let from = WorkerId(copy.from);
+    let mut copied = Vec::with_capacity(copy.outputs.len());
+    for kept in copy.outputs {
+        let attempt = required(kept.attempt, "KeptOutput.attempt").map_err(|error| error.to_string())?;
+        let output = id_of(attempt).ok_or("an output without an id")?;
+        let output = MapOutputId::try_from(output).map_err(|error| error.to_string())?;
+        let figures = TaskOutput::from(required(kept.output, "KeptOutput.output").map_err(|error| error.to_string())?);
+        let at = OutputAt { output, worker: from, address: copy.address.clone() };
+        let (peers, store) = (Arc::clone(source.peers()), source.store());
+        let partitions = figures.partition_bytes.len() as u32;
+        let stored = copy_output(peers, at, partitions, store.memory(), store.new_path(output)).await?;
+        copied.push((output, figures, stored));
     }
+    for (output, figures, stored) in copied {
+        executor.adopt(output, figures, stored);
+    }
+    Ok(())
 }
 
 fn stages(job: JobId, inputs: Vec<StageOutputs>) -> Result<BTreeMap<u32, Vec<OutputAt>>, InvalidMessage> {

@@ -13,10 +13,11 @@ use windrow_model::{AttemptId, JobId, MapOutputId};
 #[derive(Debug)]
 pub struct ShuffleStore {
     dir: PathBuf,
+    memory: Arc<ShuffleMemory>,
     kept: Mutex<Kept>,
     /// One demotion at a time: the second writer that needs room waits for what the first one frees.
     demoting: Mutex<()>,
-    /// Makes the names of demoted outputs unique.
+    /// Makes the names of files unique that are not written by an attempt.
     demoted: AtomicU64,
 }
 
@@ -29,9 +30,9 @@ struct Kept {
 
 impl ShuffleStore {
     /// Keeps demoted outputs in `dir`, and makes room in `memory` when its writers need it.
-    pub fn new(dir: PathBuf, memory: &ShuffleMemory) -> Arc<ShuffleStore> {
+    pub fn new(dir: PathBuf, memory: &Arc<ShuffleMemory>) -> Arc<ShuffleStore> {
         let (kept, demoting, demoted) = Default::default();
-        let store = Arc::new(ShuffleStore { dir, kept, demoting, demoted });
+        let store = Arc::new(ShuffleStore { dir, memory: Arc::clone(memory), kept, demoting, demoted });
         let weak = Arc::downgrade(&store);
         memory.set_relief(weak);
         store
@@ -43,6 +44,17 @@ impl ShuffleStore {
             kept.in_memory.push_back(id);
         }
         kept.outputs.insert(id, Arc::new(output));
+    }
+
+    /// The account that outputs in memory are held from.
+    pub fn memory(&self) -> Arc<ShuffleMemory> {
+        Arc::clone(&self.memory)
+    }
+
+    /// A path that no other output has.
+    pub fn new_path(&self, id: MapOutputId) -> PathBuf {
+        let serial = self.demoted.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(file_name(id, &format!("{serial}.demoted")))
     }
 
     pub fn get(&self, id: MapOutputId) -> Option<Arc<StoredOutput>> {
@@ -80,8 +92,7 @@ impl ShuffleStore {
     /// Moves the oldest output in memory to disk; its size, or `None` if there is none or the disk refuses.
     fn demote_oldest(&self) -> Option<u64> {
         let (id, output) = self.oldest_in_memory()?;
-        let serial = self.demoted.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.join(file_name(id, &format!("{serial}.demoted")));
+        let path = self.new_path(id);
         match output.demoted(path) {
             Ok(Some(on_disk)) => {
                 let mut kept = self.kept.lock();

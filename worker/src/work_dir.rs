@@ -37,6 +37,11 @@ impl WorkDir {
         Ok(opened)
     }
 
+    /// The folder in which workers make theirs.
+    pub fn parent(&self) -> &Path {
+        self.dir.path().parent().unwrap_or(self.dir.path())
+    }
+
     /// Map outputs.
     pub fn shuffle(&self) -> PathBuf {
         self.dir.path().join("shuffle")

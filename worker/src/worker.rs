@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::FusedFuture;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,11 +14,12 @@ use tokio_util::task::AbortOnDropHandle;
 use windrow_engine::stores::Stores;
 use windrow_engine::task::{TaskEnvironment, TaskResources};
 use windrow_model::{ErrorKind, ErrorReport};
-use windrow_proto::Register;
+use windrow_proto::{PastSession, Register};
 
 use crate::connection::{Attached, Ended, attach};
 use crate::executor::{CpuThreads, Executor};
-use crate::fetch::{PeerLimits, Peers, WorkerSource};
+use crate::fetch::{Moved, PeerLimits, Peers, WorkerSource};
+use crate::fragments::Fragments;
 use crate::listen::listen;
 use crate::options::WorkerOptions;
 use crate::process::host_name;
@@ -47,10 +49,11 @@ pub async fn run(options: WorkerOptions, shutdown: impl Future<Output = ()> + Se
 /// What lives as long as the process, across sessions.
 struct Worker {
     register: Register,
-    threads: Arc<CpuThreads>,
-    env: Arc<TaskEnvironment>,
+    executor: Arc<Executor>,
+    fragments: Arc<Mutex<Fragments>>,
     store: Arc<ShuffleStore>,
     peers: Arc<Peers>,
+    moved: Arc<Moved>,
     flight_stop: CancellationToken,
     flight: AbortOnDropHandle<()>,
     /// Dropped last: it removes the files of everything above.
@@ -75,12 +78,14 @@ impl Worker {
             .map_err(|error| ErrorReport::internal("no local address").with_detail(error.to_string()))?;
         let flight_stop = CancellationToken::new();
         let serving = serve_flight(Arc::clone(&store), listener, flight_stop.clone());
+        let threads = Arc::new(CpuThreads::new(options.slots)?);
         Ok(Worker {
-            register: register(options, bound),
-            threads: Arc::new(CpuThreads::new(options.slots)?),
-            env,
+            register: register(options, bound, &work_dir),
+            executor: Arc::new(Executor::new(threads, env, Arc::clone(&store))),
+            fragments: Arc::default(),
             store,
             peers: Arc::new(Peers::new(PeerLimits::for_memory(options.memory_bytes))),
+            moved: Arc::default(),
             flight_stop,
             flight: AbortOnDropHandle::new(tokio::spawn(serving)),
             _work_dir: work_dir,
@@ -93,11 +98,20 @@ impl Worker {
         shutdown: &mut (impl FusedFuture<Output = ()> + Unpin),
     ) -> Result<(), ErrorReport> {
         let mut patience = options.connect_patience;
+        let mut past = None;
         loop {
-            let Some(attached) = self.attach(&options.coordinator, patience, shutdown).await? else {
+            let Some(attached) = self.attach(&options.coordinator, past, patience, shutdown).await? else {
                 return Ok(());
             };
-            tracing::info!(worker = %attached.worker, coordinator = %options.coordinator, address = %self.register.address, "attached");
+            let (worker, resumed) = (attached.worker, attached.resumed);
+            tracing::info!(%worker, resumed, coordinator = %options.coordinator, address = %self.register.address, "attached");
+            if !resumed {
+                // A coordinator that lost this worker, or never knew it, counts on nothing that it has.
+                self.executor.reset();
+                *self.fragments.lock() = Fragments::default();
+                self.peers.clear();
+            }
+            past = Some(PastSession { worker: worker.0, epoch: attached.epoch });
             match self.session(attached, shutdown).await {
                 Ended::Left => return Ok(()),
                 Ended::Broken(report) => {
@@ -115,14 +129,16 @@ impl Worker {
     async fn attach(
         &self,
         coordinator: &str,
+        past: Option<PastSession>,
         patience: Duration,
         shutdown: &mut (impl FusedFuture<Output = ()> + Unpin),
     ) -> Result<Option<Attached>, ErrorReport> {
         let give_up = Instant::now() + patience;
         let mut wait = RETRY_FIRST;
         loop {
+            let register = Register { past, ..self.register.clone() };
             let attached = tokio::select! {
-                attached = attach(coordinator, self.register.clone()) => attached,
+                attached = attach(coordinator, register, &self.executor) => attached,
                 () = &mut *shutdown => return Ok(None),
             };
             match attached {
@@ -141,18 +157,10 @@ impl Worker {
     }
 
     async fn session(&self, attached: Attached, shutdown: &mut (impl FusedFuture<Output = ()> + Unpin)) -> Ended {
-        let source =
-            WorkerSource::new(attached.worker, Arc::clone(&self.store), Arc::clone(&self.peers), Handle::current());
-        let executor = Executor::new(
-            Arc::clone(&self.threads),
-            Arc::clone(&self.env),
-            Arc::clone(&self.store),
-            attached.reports.clone(),
-        );
-        let session = Session::new(executor, Arc::clone(&self.store), source);
-        let ended = attached.serve(&session, shutdown).await;
-        self.peers.clear();
-        ended
+        let (store, peers, moved) = (Arc::clone(&self.store), Arc::clone(&self.peers), Arc::clone(&self.moved));
+        let source = WorkerSource::new(attached.worker, store, peers, moved, Handle::current());
+        let session = Session::new(Arc::clone(&self.executor), Arc::clone(&self.fragments), source);
+        attached.serve(&session, shutdown).await
     }
 
     async fn stop(self) {
@@ -169,7 +177,7 @@ async fn serve_flight(store: Arc<ShuffleStore>, listener: tokio::net::TcpListene
     }
 }
 
-fn register(options: &WorkerOptions, bound: SocketAddr) -> Register {
+fn register(options: &WorkerOptions, bound: SocketAddr, work_dir: &WorkDir) -> Register {
     let host = host_name();
     let reachable = || match bound.ip().is_unspecified() {
         true => format!("http://{host}:{}", bound.port()),
@@ -181,6 +189,9 @@ fn register(options: &WorkerOptions, bound: SocketAddr) -> Register {
         slots: options.slots,
         memory_bytes: options.memory_bytes,
         process_id: std::process::id(),
+        name: options.name.clone().unwrap_or_else(|| format!("{host}:{}", work_dir.parent().display())),
         host,
+        past: None,
+        inventory_messages: 0,
     }
 }

@@ -1,9 +1,11 @@
 //! `windrow coordinator`.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 use windrow_client::BUILD;
 use windrow_client::rows::RowFormat;
-use windrow_coordinator::{Coordinator, CoordinatorOptions};
+use windrow_coordinator::{Coordinator, CoordinatorOptions, StoreOptions};
 use windrow_model::{ErrorKind, ErrorReport, Limits};
 
 use super::signals::{end_with_parent, stop_requested};
@@ -11,13 +13,25 @@ use crate::cli::CoordinatorArgs;
 use crate::follow::print_text;
 use crate::outcome::{Outcome, printed};
 
+/// A URL names a store that several coordinators share; a folder keeps the journal of one.
+fn store_of(url: Option<String>, data_dir: Option<PathBuf>) -> Outcome<StoreOptions> {
+    match (url, data_dir) {
+        (Some(url), _) if url.starts_with("etcd://") => Ok(StoreOptions::Etcd { url }),
+        (Some(url), _) => Err(ErrorReport::invalid(format!("`{url}` is not a store"))
+            .with_hint("write etcd://host:port,host:port/prefix, or keep the journal in a folder with --data-dir")),
+        (None, Some(data_dir)) => Ok(StoreOptions::File { data_dir }),
+        (None, None) => Err(ErrorReport::invalid("a coordinator needs a place for its journal")
+            .with_hint("name a folder with --data-dir, or a shared store with --store")),
+    }
+}
+
 pub async fn run(args: CoordinatorArgs) -> Outcome {
     end_with_parent(args.child.exit_with_parent)?;
     let stop = stop_requested()?;
     let mut options = CoordinatorOptions {
         listen: args.listen,
         insecure: args.insecure,
-        data_dir: Some(args.data_dir),
+        store: Some(store_of(args.store, args.data_dir)?),
         limits: Limits::default(),
         engine: Default::default(),
         build: BUILD.to_owned(),

@@ -41,7 +41,7 @@ impl BlobName {
 }
 
 impl Blob {
-    pub(super) fn check_size(&self) -> Result<(), StoreError> {
+    pub(crate) fn check_size(&self) -> Result<(), StoreError> {
         let bytes = self.bytes.len() as u64;
         if bytes > BLOB_BYTES_MAX {
             return Err(StoreError::too_large(&format!("a plan of {}", self.key.job), bytes, BLOB_BYTES_MAX));

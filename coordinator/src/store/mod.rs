@@ -58,7 +58,7 @@ pub(crate) trait Journal: Send + Sync {
 /// One leader's handle on a journal. Dropping it is a crash: nothing is lost, and the next leader waits until the
 /// right of this one has run out.
 #[async_trait]
-pub(crate) trait Store: Send {
+pub(crate) trait Store: Send + Sync {
     /// Greater than the epoch of every earlier handle on this journal.
     fn epoch(&self) -> u64;
 

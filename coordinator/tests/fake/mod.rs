@@ -32,7 +32,7 @@ pub fn options(listen: SocketAddr) -> CoordinatorOptions {
     CoordinatorOptions {
         listen,
         insecure: false,
-        data_dir: None,
+        store: None,
         limits: Limits::default(),
         engine: Default::default(),
         build: BUILD.to_owned(),
@@ -77,6 +77,8 @@ impl FakeWorker {
             slots: 1,
             memory_bytes: 1 << 30,
             process_id: 1,
+            name: "fake".to_owned(),
+            ..Default::default()
         };
         let first = wire::FromWorker { kind: Some(from_worker::Kind::Register(register)) };
         to_coordinator.send(first).await.expect("room for one message");

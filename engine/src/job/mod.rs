@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use url::Url;
 use windrow_model::{FragmentHash, StepPlan};
 
 use crate::sink::OutputTarget;
@@ -41,6 +42,19 @@ impl Default for EngineOptions {
     }
 }
 
+/// What a statement of the past has left behind for later ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PastStep {
+    /// It was done while planning: its effect on catalog and settings is repeated.
+    Immediate,
+    /// Rows for the client, or nothing.
+    Rows,
+    /// Files below this location.
+    Written { location: Url },
+    /// A table: the outputs of `tasks` tasks of this stage.
+    Table { schema: SchemaRef, stage: u32, tasks: usize },
+}
+
 /// The plan of one statement and everything that goes with it to workers and to the client.
 #[derive(Clone, Debug)]
 pub struct PlannedStep {
@@ -51,7 +65,7 @@ pub struct PlannedStep {
     pub fragments: BTreeMap<FragmentHash, Bytes>,
     /// By (stage, task); absent means that the task has no splits.
     pub splits: BTreeMap<(u32, u32), Bytes>,
-    /// Of a `Result`, and of rows given at once.
+    /// Of a `Result`, of a `Table`, and of rows given at once.
     pub schema: Option<SchemaRef>,
     /// An immediate result to print as it is (`EXPLAIN`).
     pub text: Option<String>,

@@ -20,7 +20,7 @@ use super::big_stack::drop_on_big_stack;
 use super::catalog::{Catalog, FilesTable};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
-use super::{EngineOptions, PlanEnvironment, PlannedStep};
+use super::{EngineOptions, PastStep, PlanEnvironment, PlannedStep};
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
@@ -45,6 +45,9 @@ pub struct JobSession {
     /// `now()` of every statement.
     started: DateTime<Utc>,
 }
+
+/// No statement that is done while planning looks at the cluster, except `EXPLAIN`, whose text is thrown away.
+const NOWHERE: ClusterShape = ClusterShape { workers: 1, slots: 1, slots_max: 1, memory_bytes_min: 1 << 30 };
 
 /// What is left to do for a statement after its meaning is known.
 enum Work {
@@ -80,8 +83,14 @@ impl Drop for JobSession {
 }
 
 impl JobSession {
-    /// Checks, parses and splits the script. Tables are opened when a statement first names them.
-    pub async fn open(job: JobId, spec: &JobSpec, env: &Arc<PlanEnvironment>) -> Result<JobSession, ErrorReport> {
+    /// Checks, parses and splits the script. Tables are opened when a statement first names them. `started` is what
+    /// `now()` gives in every statement.
+    pub async fn open(
+        job: JobId,
+        spec: &JobSpec,
+        started: DateTime<Utc>,
+        env: &Arc<PlanEnvironment>,
+    ) -> Result<JobSession, ErrorReport> {
         let Program::Sql { script, base, tables, output } = &spec.program;
         let statements = split(script)?;
         if statements.is_empty() {
@@ -113,8 +122,49 @@ impl JobSession {
             context,
             env: Arc::clone(env),
             options: env.options.clone(),
-            started: Utc::now(),
+            started,
         })
+    }
+
+    /// Brings the catalog and the settings to where they were after the first statements of the script, which another
+    /// session has planned: `past` says what each of them left behind. Nothing is planned or run again.
+    pub async fn catch_up(&mut self, past: &[PastStep]) -> Result<(), ErrorReport> {
+        for (at, step) in past.iter().enumerate() {
+            if at >= self.statements.len() {
+                return Err(ErrorReport::internal(format!("{} has no statement {}", self.job, at + 1)));
+            }
+            match step {
+                // Whatever it said to its client has been said.
+                PastStep::Immediate => drop(self.meaning(at, 0, NOWHERE).await?),
+                PastStep::Rows => {}
+                PastStep::Written { location } => self.catalog.written_to(location),
+                PastStep::Table { schema, stage, tasks } => {
+                    let name = self.made_name(at)?;
+                    let table = StageTable::new(Arc::clone(schema), *stage, *tasks);
+                    let created = self.catalog.create_made_table(&name, Arc::new(table), &self.context);
+                    created.map_err(|report| prefixed(report, &self.place(at)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The table that a `CREATE TABLE AS` makes.
+    fn made_name(&self, at: usize) -> Result<String, ErrorReport> {
+        let statement = self.statements[at].parse().map_err(|error| self.explained(at, error))?;
+        let Action::CreateTableAs(Statement::Statement(create)) =
+            Action::of(statement).map_err(|report| prefixed(report, &self.place(at)))?
+        else {
+            return Err(ErrorReport::internal(format!(
+                "{}: it made a table and is no CREATE TABLE AS",
+                self.place(at)
+            )));
+        };
+        let SqlStatement::CreateTable(create) = create.as_ref() else {
+            return Err(ErrorReport::internal("CREATE TABLE AS is another statement"));
+        };
+        let reference = TableReference::parse_str(&create.name.to_string());
+        Catalog::local_name(&reference).ok_or_else(|| self.other_schema(at, &reference))
     }
 
     pub fn statements(&self) -> usize {
@@ -149,7 +199,7 @@ impl JobSession {
     /// What every statement would do, without running any.
     pub async fn explain(&mut self, cluster: ClusterShape) -> Result<String, ErrorReport> {
         // A session of its own, so that the views and tables of the explained run are not left behind.
-        let mut scratch = JobSession::open(self.job, &self.spec, &self.env).await?;
+        let mut scratch = JobSession::open(self.job, &self.spec, self.started, &self.env).await?;
         let mut text = String::new();
         let mut first_stage = 0;
         for at in 0..scratch.statements.len() {
@@ -548,7 +598,7 @@ impl JobSession {
                 last: self.is_last(at),
             },
             splits,
-            schema: matches!(purpose, Purpose::Result).then_some(plan.schema),
+            schema: matches!(purpose, Purpose::Result | Purpose::Table(_)).then_some(plan.schema),
             text: None,
             rows: None,
             analyze: matches!(purpose, Purpose::Count),

@@ -10,7 +10,7 @@ use windrow_model::{
     TableSpec,
 };
 
-use super::{EngineOptions, JobSession, PlanEnvironment, PlannedStep, on_big_stack};
+use super::{EngineOptions, JobSession, PastStep, PlanEnvironment, PlannedStep, on_big_stack};
 use crate::stores::Stores;
 
 const ONE: ClusterShape = ClusterShape { workers: 1, slots: 2, slots_max: 2, memory_bytes_min: 1 << 30 };
@@ -53,7 +53,7 @@ fn many_workers() -> Result<Arc<PlanEnvironment>, ErrorReport> {
 
 async fn steps_of(spec: JobSpec, cluster: ClusterShape) -> Result<Vec<PlannedStep>, ErrorReport> {
     on_big_stack(move || async move {
-        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
+        let mut session = JobSession::open(JobId(7), &spec, chrono::Utc::now(), &many_workers()?).await?;
         let mut steps = Vec::new();
         let mut first_stage = 0;
         for step in 0..session.statements() as u32 {
@@ -170,7 +170,7 @@ async fn a_view_shows_what_was_written_since_it_was_made() {
                   SELECT * FROM carriers";
     let (spec, place) = (spec(dir.path(), script, None), dir.path().to_owned());
     let (before, after) = on_big_stack(move || async move {
-        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
+        let mut session = JobSession::open(JobId(7), &spec, chrono::Utc::now(), &many_workers()?).await?;
         let mut steps = Vec::new();
         for step in 0..5 {
             let first_stage = steps.iter().map(|step: &PlannedStep| step.plan.stages.len() as u32).sum();
@@ -200,6 +200,47 @@ async fn inserts_into_folders_of_partitions_follow_their_layout() {
     let report = steps_of(spec(dir.path(), script, None), TWO).await.unwrap_err();
     assert_eq!(report.kind, ErrorKind::Unsupported);
     assert!(report.detail.contains("`day`"), "{report}");
+}
+
+#[tokio::test]
+async fn a_session_that_catches_up_plans_what_the_first_one_would_have() {
+    let dir = flights();
+    let script = "SET datafusion.execution.batch_size = 100;
+                  CREATE VIEW late AS SELECT * FROM flights WHERE delay > 1;
+                  CREATE TABLE Made AS SELECT carrier, delay FROM late;
+                  COPY flights TO 'copy/' STORED AS CSV;
+                  SELECT now(), carrier FROM late JOIN made USING (carrier)";
+    let (spec, started) = (spec(dir.path(), script, None), chrono::Utc::now());
+    let (first, second) = on_big_stack(move || async move {
+        let env = many_workers()?;
+        let mut session = JobSession::open(JobId(7), &spec, started, &env).await?;
+        let (mut steps, mut past): (Vec<PlannedStep>, Vec<PastStep>) = Default::default();
+        for step in 0..5 {
+            let first_stage = steps.iter().map(|step| step.plan.stages.len() as u32).sum();
+            let planned = session.plan_step(step, first_stage, TWO).await?;
+            past.push(match planned.plan.outcome {
+                StepOutcome::Immediate => PastStep::Immediate,
+                StepOutcome::Table { stage } => PastStep::Table {
+                    schema: planned.schema.clone().unwrap(),
+                    stage,
+                    tasks: planned.plan.stages.last().unwrap().tasks.len(),
+                },
+                StepOutcome::Commit { .. } => {
+                    PastStep::Written { location: planned.target.as_ref().unwrap().location.clone() }
+                }
+                StepOutcome::Result { .. } | StepOutcome::Discard { .. } => PastStep::Rows,
+            });
+            steps.push(planned);
+        }
+        let first_stage = steps[..4].iter().map(|step| step.plan.stages.len() as u32).sum();
+        let mut other = JobSession::open(JobId(7), &spec, started, &env).await?;
+        other.catch_up(&past[..4]).await?;
+        Ok((steps.pop().unwrap(), other.plan_step(4, first_stage, TWO).await?))
+    })
+    .await
+    .unwrap();
+    assert_eq!(first.plan, second.plan);
+    assert_eq!(first.fragments, second.fragments);
 }
 
 #[tokio::test]
@@ -313,7 +354,7 @@ async fn a_script_is_explained_without_a_trace() {
     let script = "CREATE TABLE late AS SELECT * FROM flights WHERE delay > 1; SELECT carrier FROM late";
     let spec = spec(dir.path(), script, None);
     let (first, second) = on_big_stack(move || async move {
-        let mut session = JobSession::open(JobId(7), &spec, &many_workers()?).await?;
+        let mut session = JobSession::open(JobId(7), &spec, chrono::Utc::now(), &many_workers()?).await?;
         Ok((session.explain(TWO).await?, session.explain(TWO).await?))
     })
     .await

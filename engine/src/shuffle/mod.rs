@@ -12,7 +12,7 @@ mod writer;
 
 pub use format::ShuffleCompression;
 pub use memory::{HeldBytes, Relief, ShuffleMemory};
-pub use output::{HeldChunk, PartitionIndex, ShuffleIoError, StoredOutput};
+pub use output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 pub use read::{BYTES_FETCHED, ReadSelection, read};
 pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, TaskInputs};
 pub use writer::{OutputError, OutputPlace, OutputWriter, RowRouter, file_name};

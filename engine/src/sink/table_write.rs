@@ -55,12 +55,12 @@ impl TableWriteExec {
 
     /// The node without its input, for a fragment.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&*self.target).expect("I-S1: a target is strings, numbers and maps with string keys")
+        self.target.to_bytes()
     }
 
     /// Reads back what [`Self::encode`] wrote.
     pub fn decode(bytes: &[u8], input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        let target = serde_json::from_slice(bytes).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let target = OutputTarget::from_bytes(bytes).map_err(|error| DataFusionError::External(Box::new(error)))?;
         Ok(Arc::new(TableWriteExec::new(input, Arc::new(target))))
     }
 }

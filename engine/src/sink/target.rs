@@ -37,6 +37,20 @@ pub struct OutputTarget {
     pub job: u64,
 }
 
+impl OutputTarget {
+    /// For a journal; see [`OutputTarget::from_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("I-S1: a target is strings, numbers and maps with string keys")
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<OutputTarget, ErrorReport> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            ErrorReport::new(ErrorKind::Corrupt, "the target of an output cannot be read")
+                .with_detail(error.to_string())
+        })
+    }
+}
+
 /// Fails at planning time if the target cannot be written: mode `error` and something is there, a missing bucket,
 /// a refused key, a file where a folder should be.
 pub async fn check_target(target: &OutputTarget, stores: &Stores) -> Result<(), ErrorReport> {

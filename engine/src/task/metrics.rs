@@ -55,6 +55,14 @@ pub fn collect(plan: &Arc<dyn ExecutionPlan>) -> (Vec<OperatorMetrics>, PlanTota
     (operators, totals)
 }
 
+/// Rows that all operators have put out and nanoseconds that they have computed, so far.
+pub fn moved(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let metrics = plan.metrics().unwrap_or_default();
+    let rows = metrics.output_rows().unwrap_or(0) as u64;
+    let own = rows.wrapping_add(elapsed(&metrics, plan.children().is_empty()));
+    plan.children().into_iter().map(moved).fold(own, u64::wrapping_add)
+}
+
 fn measure(node: &Arc<dyn ExecutionPlan>, depth: u32) -> OperatorMetrics {
     let metrics = node.metrics().unwrap_or_default();
     let sum = |name: &str| metrics.sum_by_name(name).map_or(0, |value| value.as_usize() as u64);

@@ -4,14 +4,15 @@ mod metrics;
 mod rows;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryPool, PeakRecordingPool};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use tokio::task::{JoinError, JoinSet};
 use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, TaskOutput, WrittenFile};
@@ -90,6 +91,8 @@ pub struct TaskRequest {
 pub struct TaskProgress {
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// Set when the plan is decoded; gone when the attempt has ended.
+    plan: OnceLock<Weak<dyn ExecutionPlan>>,
 }
 
 /// A successful attempt.
@@ -108,6 +111,13 @@ impl TaskProgress {
     fn add(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Grows as long as any operator puts out rows or computes: a sort that reads for an hour moves too.
+    pub fn moved(&self) -> u64 {
+        let plan = self.plan.get().and_then(Weak::upgrade);
+        let inside = plan.map_or(0, |plan| metrics::moved(&plan));
+        self.rows().wrapping_add(self.bytes()).wrapping_add(inside)
     }
 
     pub fn rows(&self) -> u64 {
@@ -187,6 +197,8 @@ impl Attempt {
         let fail = |error| errors::failure(error, task);
         let decoded = decode_fragment(&request.fragment, request.splits.as_ref(), &request.partitions, &env.base);
         let decoded = decoded.map_err(fail)?;
+        // The first plan is the only one of the attempt.
+        let _ = request.progress.plan.set(Arc::downgrade(&decoded.plan));
         let log = Arc::new(WriteLog::default());
         let trouble = Arc::new(ReadTrouble::default());
         let config = env.attempt_config(&decoded).map_err(fail)?;

@@ -1,5 +1,6 @@
 //! Reads map outputs for attempts: from this process's store directly, from peers over Arrow Flight.
 
+mod moved;
 mod peers;
 mod remote;
 
@@ -14,8 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, ShuffleSource, StoredOutput};
 use windrow_model::WorkerId;
 
+pub use moved::Moved;
 pub use peers::{PeerLimits, Peers};
-use remote::PeerFetch;
+pub use remote::PeerFetch;
 
 use crate::flight::CHUNK_BYTES;
 use crate::store::ShuffleStore;
@@ -37,17 +39,35 @@ pub struct WorkerSource {
     me: WorkerId,
     store: Arc<ShuffleStore>,
     peers: Arc<Peers>,
+    moved: Arc<Moved>,
     /// Fetches run on the network's threads, so that they go on while operators compute.
     network: Handle,
 }
 
 impl WorkerSource {
-    pub fn new(me: WorkerId, store: Arc<ShuffleStore>, peers: Arc<Peers>, network: Handle) -> Self {
-        WorkerSource { me, store, peers, network }
+    pub fn new(me: WorkerId, store: Arc<ShuffleStore>, peers: Arc<Peers>, moved: Arc<Moved>, network: Handle) -> Self {
+        WorkerSource { me, store, peers, moved, network }
+    }
+
+    pub fn store(&self) -> &Arc<ShuffleStore> {
+        &self.store
+    }
+
+    pub fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    pub fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    pub fn network(&self) -> &Handle {
+        &self.network
     }
 
     fn fetch(&self, parts: Vec<PartAt>) -> Pieces {
-        let numbered = parts.into_iter().enumerate();
+        let now = |part: PartAt| PartAt { at: self.moved.resolve(&part.at), ..part };
+        let numbered = parts.into_iter().map(now).enumerate();
         let (local, remote): (Vec<_>, Vec<_>) = numbered.partition(|(_, part)| part.at.worker == self.me);
         let mut streams = Vec::new();
         if !local.is_empty() {
@@ -72,8 +92,9 @@ impl WorkerSource {
             let key = (part.at.worker, part.at.output.task.stage.index);
             by_peer.entry(key).or_default().push((index, part));
         }
-        let peers = Arc::clone(&self.peers);
-        let fetches = by_peer.into_values().map(move |parts| PeerFetch::new(Arc::clone(&peers), parts, sender.clone()));
+        let (peers, moved) = (Arc::clone(&self.peers), Arc::clone(&self.moved));
+        let fetch = move |parts| PeerFetch::new(Arc::clone(&peers), Arc::clone(&moved), parts, sender.clone());
+        let fetches = by_peer.into_values().map(fetch);
         let fetching = stream::iter(fetches).for_each_concurrent(PEERS_AT_ONCE, PeerFetch::run);
         let task = AbortOnDropHandle::new(self.network.spawn(fetching));
         stream::unfold((receiver, task), |(mut receiver, task)| async move {

@@ -10,7 +10,7 @@ use tonic::{Code, Status, Streaming};
 use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd};
 use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
 
-use super::Peers;
+use super::{Moved, Peers};
 
 /// Requests in a row that may bring nothing before the peer's outputs are given up.
 const FRUITLESS_MAX: u32 = 3;
@@ -21,6 +21,7 @@ const RESUME_BACKOFF: Duration = Duration::from_millis(100);
 /// The parts one reader wants from one peer.
 pub struct PeerFetch {
     peers: Arc<Peers>,
+    moved: Arc<Moved>,
     /// With the reader's index of each part.
     parts: Vec<(usize, PartAt)>,
     /// Parts that are complete.
@@ -43,10 +44,11 @@ enum Broken {
 impl PeerFetch {
     pub fn new(
         peers: Arc<Peers>,
+        moved: Arc<Moved>,
         parts: Vec<(usize, PartAt)>,
         pieces: mpsc::Sender<Result<PartBytes, FetchError>>,
     ) -> Self {
-        PeerFetch { peers, parts, done: 0, offset: 0, pieces }
+        PeerFetch { peers, moved, parts, done: 0, offset: 0, pieces }
     }
 
     /// Fetches all parts; an error goes to the reader as its last piece.
@@ -59,42 +61,63 @@ impl PeerFetch {
 
     async fn fetch(&mut self) -> Result<(), FetchError> {
         let mut fruitless = 0;
-        loop {
+        while self.done < self.parts.len() {
             let before = (self.done, self.offset);
-            let status = match self.request().await {
-                Ok(()) | Err(Broken::Reader) => return Ok(()),
-                Err(Broken::Output(error)) => return Err(error),
-                Err(Broken::Connection(status)) => status,
+            let from = self.follow();
+            let (broken, status) = match self.request(&from).await {
+                Ok(()) => {
+                    fruitless = 0;
+                    continue;
+                }
+                Err(Broken::Reader) => return Ok(()),
+                Err(Broken::Output(error)) => (Some(error), Status::not_found("it is not there")),
+                Err(Broken::Connection(status)) => (None, status),
             };
-            fruitless = if (self.done, self.offset) == before { fruitless + 1 } else { 1 };
             let at = &self.parts[self.done].1.at;
+            if self.moved.resolve(at).address != at.address {
+                // It is the same output, byte by byte, at its new place.
+                continue;
+            }
+            if let Some(error) = broken {
+                return Err(error);
+            }
+            fruitless = if (self.done, self.offset) == before { fruitless + 1 } else { 1 };
             if fruitless >= FRUITLESS_MAX || !is_passing(&status) {
                 return Err(FetchError::lost(at, describe(&status)));
             }
             tracing::debug!(output = %at.output, peer = %at.worker, offset = self.offset, error = %status, "fetch broke off, resuming");
             tokio::time::sleep(RESUME_BACKOFF * (1 << fruitless)).await;
         }
+        Ok(())
     }
 
-    /// One `DoGet` for what is still missing.
-    async fn request(&mut self) -> Result<(), Broken> {
-        let address = &self.parts[0].1.at.address;
+    /// Notes where the parts that are not complete are now; the address of the next one.
+    fn follow(&mut self) -> String {
+        for (_, part) in &mut self.parts[self.done..] {
+            part.at = self.moved.resolve(&part.at);
+        }
+        self.parts[self.done].1.at.address.clone()
+    }
+
+    /// One `DoGet` for the next parts that are at one place.
+    async fn request(&mut self, address: &str) -> Result<(), Broken> {
         let mut client =
             self.peers.client(address).map_err(|error| Broken::Connection(Status::from_error(error.into())))?;
-        let ticket = Ticket { ticket: self.ticket().encode_to_vec().into() };
+        let here = self.parts[self.done..].iter().take_while(|(_, part)| part.at.address == address).count();
+        let ticket = Ticket { ticket: self.ticket(here).encode_to_vec().into() };
         let mut answer = client.do_get(ticket).await.map_err(Broken::Connection)?.into_inner();
         // The ticket counts from the first part that was not complete when it was written.
         let first = self.done;
-        while self.done < self.parts.len() {
+        while self.done < first + here {
             let message = next(&mut answer).await.map_err(Broken::Connection)?;
             self.accept(first, message).await?;
         }
         Ok(())
     }
 
-    fn ticket(&self) -> ShuffleTicket {
-        let stage = self.parts[0].1.at.output.task.stage;
-        let parts = self.parts[self.done..].iter().enumerate().map(|(nth, (_, part))| ShufflePart {
+    fn ticket(&self, here: usize) -> ShuffleTicket {
+        let stage = self.parts[self.done].1.at.output.task.stage;
+        let parts = self.parts[self.done..].iter().take(here).enumerate().map(|(nth, (_, part))| ShufflePart {
             task: part.at.output.task.index,
             attempt: Some(part.at.output.attempt.into()),
             partition: part.partition,

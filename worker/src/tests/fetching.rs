@@ -64,7 +64,7 @@ async fn pass(client: &mut TcpStream, to: SocketAddr, limit: u64) {
 
 fn source(kept: &Kept) -> WorkerSource {
     let peers = Arc::new(Peers::new(PeerLimits::for_memory(256 << 20)));
-    WorkerSource::new(ME, Arc::clone(&kept.store), peers, Handle::current())
+    WorkerSource::new(ME, Arc::clone(&kept.store), peers, Arc::default(), Handle::current())
 }
 
 fn part(worker: WorkerId, task: u32, address: SocketAddr) -> PartAt {

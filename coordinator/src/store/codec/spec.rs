@@ -5,7 +5,7 @@ use std::time::Duration;
 use windrow_model::{JobSpec, OutputMode, OutputSpec, Program, TableFormat, TableSpec};
 use windrow_scheduler::WorkerSpec;
 
-use super::invalid::{Invalid, named, required};
+use super::invalid::{Invalid, named};
 use super::pb;
 
 /// Nanoseconds of a second, which a stored span never reaches.
