@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use windrow_client::params::parse_assignment;
 use windrow_client::rows::RowFormat;
 use windrow_client::{BUILD, DEFAULT_COORDINATOR};
-use windrow_model::{ErrorKind, JobId, parse_duration};
+use windrow_model::{ErrorKind, JobId, WorkerId, parse_duration};
 
 use crate::logging::LogFormat;
 
@@ -43,6 +43,7 @@ pub enum Command {
     Result(ResultArgs),
     Cancel(CancelArgs),
     Workers(WorkersArgs),
+    Drain(DrainArgs),
 }
 
 /// How rows are printed.
@@ -391,6 +392,23 @@ pub struct ResultArgs {
 pub struct CancelArgs {
     /// For example job-7, or 7.
     pub id: JobId,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: TextOutput,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Let a worker hand over what it holds and leave.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windrow drain worker-3
+  windrow drain worker-3 --deadline 2m     # what cannot be handed over by then is computed again elsewhere")]
+pub struct DrainArgs {
+    /// For example worker-3, or 3.
+    pub worker: WorkerId,
+    /// How long it may take [default: the coordinator's, 30s].
+    #[arg(long, value_parser = duration, value_name = "SPAN")]
+    pub deadline: Option<Duration>,
     #[arg(long, value_enum, default_value_t)]
     pub output: TextOutput,
     #[command(flatten)]

@@ -7,8 +7,8 @@ use tonic::transport::{Channel, Endpoint};
 use windrow_model::{ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
 use windrow_proto::jobs_client::JobsClient;
 use windrow_proto::{
-    CONTROL_MESSAGE_BYTES_MAX, Job, JobRequest, ListJobsRequest, ListWorkersRequest, PartPiece, ReadPartRequest,
-    ResultRequest, ResultResponse, SubmitRequest, UnreachableRequest, Worker,
+    CONTROL_MESSAGE_BYTES_MAX, DrainRequest, Job, JobRequest, ListJobsRequest, ListWorkersRequest, PartPiece,
+    ReadPartRequest, ResultRequest, ResultResponse, SubmitRequest, UnreachableRequest, Worker,
 };
 
 use crate::errors;
@@ -116,6 +116,17 @@ impl Client {
     pub async fn workers(&self) -> Result<Vec<Worker>, ErrorReport> {
         let answer = self.jobs.clone().list_workers(ListWorkersRequest {}).await;
         Ok(answer.map_err(self.report())?.into_inner().workers)
+    }
+
+    /// No new tasks for a worker; it hands over what it holds and leaves. Returns it as it is now.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such worker.
+    pub async fn drain(&self, worker: WorkerId, within: Option<Duration>) -> Result<Worker, ErrorReport> {
+        let within_ms = within.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        let request = DrainRequest { worker: worker.0, within_ms };
+        let answer = self.jobs.clone().drain(request).await.map_err(self.report())?.into_inner();
+        answer.worker.ok_or_else(|| ErrorReport::internal("the coordinator named no worker"))
     }
 
     /// Where the rows of a step are; waits while lost parts are recomputed.

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod cluster;
+pub mod cluster_processes;
 pub mod processes;
 pub mod rows;
 pub mod tpch;

@@ -7,7 +7,7 @@ use windrow_client::Client;
 use windrow_client::rows::{Listing, RowFormat};
 use windrow_model::{ErrorKind, ErrorReport, JobId, JobState, format_bytes};
 
-use crate::cli::{CancelArgs, JobsArgs, ResultArgs, TextOutput, WhyArgs, WorkersArgs};
+use crate::cli::{CancelArgs, DrainArgs, JobsArgs, ResultArgs, TextOutput, WhyArgs, WorkersArgs};
 use crate::follow::{outcome_of, print_results, print_step, print_text};
 use crate::outcome::{Outcome, printed};
 use crate::view::{job_line_object, size, span, worker_name, worker_object};
@@ -99,6 +99,16 @@ pub async fn cancel(args: CancelArgs) -> Outcome {
     let text = match args.output {
         TextOutput::Json => job_line_object(&job).to_string(),
         TextOutput::Table => format!("{} {}", args.id, job.state),
+    };
+    printed(print_text(&text, RowFormat::Table))
+}
+
+pub async fn drain(args: DrainArgs) -> Outcome {
+    let client = Client::connect(&args.cluster.coordinator).await?;
+    let worker = client.drain(args.worker, args.deadline).await?;
+    let text = match args.output {
+        TextOutput::Json => worker_object(&worker).to_string(),
+        TextOutput::Table => format!("{} {}", args.worker, worker.state),
     };
     printed(print_text(&text, RowFormat::Table))
 }

@@ -48,6 +48,7 @@ pub fn run(command: Command, log_format: LogFormat) -> Outcome {
         Command::Result(args) => block_on(jobs::result(args)),
         Command::Cancel(args) => block_on(jobs::cancel(args)),
         Command::Workers(args) => block_on(jobs::workers(args)),
+        Command::Drain(args) => block_on(jobs::drain(args)),
     }
 }
 
@@ -80,6 +81,7 @@ impl Command {
             Command::Result(args) => rows(&args.output),
             Command::Cancel(args) => text(&args.output),
             Command::Workers(args) => rows(&args.output),
+            Command::Drain(args) => text(&args.output),
         }
     }
 

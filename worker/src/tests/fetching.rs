@@ -15,6 +15,7 @@ use windrow_model::WorkerId;
 use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
 
 use super::{Kept, kept, output, output_id};
+use crate::copying::copy_output;
 use crate::fetch::{PeerLimits, Peers, WorkerSource};
 use crate::flight::serve;
 use crate::store::ShuffleStore;
@@ -194,4 +195,59 @@ async fn a_ticket_that_is_none_is_refused() {
     let chunk = ShuffleChunk::decode(message.app_metadata).unwrap();
     assert_eq!((message.data_body.len(), chunk.end.unwrap().bytes), (10, 10));
     assert!(client.list_flights(arrow_flight::Criteria::default()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_has_moved_is_read_on_at_its_new_place() {
+    let (mine, old, new) = (kept(0), kept(64 << 20), kept(64 << 20));
+    old.store.insert(output_id(1, 0, 1), output(&old.memory, LEN, 1 << 20));
+    new.store.insert(output_id(1, 0, 1), output(&new.memory, LEN, 300_000));
+    let (server, _server) = serve_peer(&old.store).await;
+    let (old_address, proxy) = cutting_proxy(server, LEN as u64 / 2, 1).await;
+    let (new_address, _new_server) = serve_peer(&new.store).await;
+    let source = source(&mine);
+    let mut pieces = source.open(vec![part(PEER, 1, old_address)]);
+    let Some(Ok(PartBytes::Chunk { bytes, .. })) = pieces.next().await else { panic!("no first piece") };
+    source.moved().note(part(WorkerId(3), 1, new_address).at);
+    // The old place vanishes.
+    drop(proxy);
+    let mut all = bytes.to_vec();
+    while let Some(piece) = pieces.try_next().await.unwrap() {
+        match piece {
+            PartBytes::Chunk { bytes, .. } => all.extend_from_slice(&bytes),
+            PartBytes::End { end, .. } => assert_eq!((all.len() as u64, crc32fast::hash(&all)), (end.bytes, end.crc32)),
+        }
+    }
+    assert_eq!(all.len(), LEN);
+    // A reader that opens later goes to the new place at once.
+    assert_eq!(fetch(&source, vec![part(PEER, 1, old_address)]).await.unwrap()[0], all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_is_taken_over_whole_in_memory_or_on_disk() {
+    let theirs = kept(64 << 20);
+    theirs.store.insert(output_id(1, 0, 1), output(&theirs.memory, LEN, 1 << 20));
+    let (address, _server) = serve_peer(&theirs.store).await;
+    let at = part(PEER, 1, address).at;
+    for (memory_bytes, in_memory) in [(64 << 20, true), (LEN / 2, false)] {
+        let mine = kept(memory_bytes);
+        let peers = Arc::new(Peers::new(PeerLimits::for_memory(256 << 20)));
+        let (memory, path) = (Arc::clone(&mine.memory), mine.store.new_path(at.output));
+        let copied = copy_output(peers, at.clone(), 1, memory, path).await.unwrap();
+        assert_eq!(copied.is_in_memory(), in_memory);
+        assert_eq!(copied.index(), theirs.store.get(at.output).unwrap().index());
+        assert_eq!(copied.read_all().unwrap(), theirs.store.get(at.output).unwrap().read_all().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_is_gone_is_not_taken_over() {
+    let (mine, theirs) = (kept(64 << 20), kept(0));
+    let (address, _server) = serve_peer(&theirs.store).await;
+    let at = part(PEER, 1, address).at;
+    let peers = Arc::new(Peers::new(PeerLimits::for_memory(256 << 20)));
+    let (memory, path) = (Arc::clone(&mine.memory), mine.store.new_path(at.output));
+    let error = copy_output(peers, at, 1, memory, path).await.unwrap_err();
+    assert!(error.contains("does not have it"), "{error}");
+    assert_eq!(mine.memory.used_bytes(), 0);
 }
