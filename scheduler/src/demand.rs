@@ -8,13 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windrow_model::{
-    AttemptState, Determinism, JobId, JobState, MapOutputId, StageId, StageState, StepOutcome, WorkerId,
-};
+use windrow_model::{JobId, JobState, MapOutputId, StageId, StageState, StepOutcome, WorkerId};
 
 use crate::job::{Job, Reason, StepPhase, outcome_stage};
 use crate::scheduler::Turn;
-use crate::stage::{Stage, TaskState};
+use crate::stage::Stage;
+use crate::task::TaskState;
 use crate::{CommitRequest, CommittedTask, Event, Message, Record, Scheduler};
 
 /// Stages that each worker may forget.
@@ -23,6 +22,9 @@ type Releases = BTreeMap<WorkerId, BTreeSet<StageId>>;
 impl Scheduler {
     /// Brings one job to rest after anything that may have changed what it wants.
     pub(crate) fn reconcile(&mut self, id: JobId, turn: &mut Turn<'_>) {
+        if self.jobs.get(&id).is_none_or(|job| job.recovering) {
+            return self.request_commit(id, turn);
+        }
         // Watchers see a stage done before they see its job end.
         self.refresh_stages(id, turn);
         let mut releases = Releases::new();
@@ -36,6 +38,9 @@ impl Scheduler {
         self.refresh_stages(id, turn);
         self.request_commit(id, turn);
         self.release(id, releases, turn);
+        if self.jobs.get(&id).is_some_and(Job::is_hungry) {
+            self.hungry.insert(id);
+        }
     }
 
     fn update_wanted(&mut self, id: JobId, releases: &mut Releases, turn: &mut Turn<'_>) -> bool {
@@ -47,8 +52,8 @@ impl Scheduler {
             match (was, wanted) {
                 (false, true) => self.want(stage, turn),
                 (true, false) => self.unwant(stage, releases, turn),
-                // Only after a recovery: files or inline rows that turn out not to be needed.
-                (false, false) if self.stage_mut(stage).is_some_and(|stage| stage.available > 0) => {
+                // Only after a recovery: what was taken over and turns out not to be needed.
+                (false, false) if self.stage_mut(stage).is_some_and(|stage| !stage.is_empty()) => {
                     self.unwant(stage, releases, turn);
                 }
                 (true, true) | (false, false) => {}
@@ -58,38 +63,40 @@ impl Scheduler {
     }
 
     fn want(&mut self, id: StageId, turn: &mut Turn<'_>) {
+        let lost_at = self.newest_attempt();
         let Some(stage) = self.stage_mut(id) else { return };
         stage.wanted = true;
         stage.released = false;
-        let mut again = false;
+        let mut again = Vec::new();
         for index in 0..stage.tasks.len() as u32 {
-            let task = &stage.tasks[index as usize];
-            if task.state == TaskState::Idle {
-                again |= task.produced;
-                stage.reruns += u32::from(task.produced);
-                stage.queue(index, turn.now, None);
+            let task_id = stage.task_id(index);
+            let task = &mut stage.tasks[index as usize];
+            if task.state != TaskState::Idle {
+                continue;
             }
+            // An output that was released, or that did not come back after a recovery, is needed after all.
+            if let Some(attempt) = task.attempts.iter_mut().rev().find(|attempt| attempt.is_counted()) {
+                attempt.lost_at = Some(lost_at);
+                attempt.strip_output();
+                again.push(MapOutputId { task: task_id, attempt: attempt.id });
+            }
+            stage.queue(index, turn.now, None);
         }
-        if again && stage.plan.determinism == Determinism::Indeterminate {
-            self.invalidate_readers(id, turn);
-        }
+        self.record_loss(id.job, again, turn);
     }
 
     fn unwant(&mut self, id: StageId, releases: &mut Releases, turn: &mut Turn<'_>) {
-        for attempt in self.live_attempts(id) {
-            self.cancel_attempt(attempt, turn);
-        }
+        self.cancel_stage(id, turn);
         let Some(stage) = self.stage_mut(id) else { return };
         stage.wanted = false;
         stage.released = stage.ever_done;
-        let mut held = Vec::new();
         for index in 0..stage.tasks.len() as u32 {
+            let Some(stage) = self.stage_mut(id) else { return };
             stage.unqueue(index);
-            held.extend(stage.give_up_output(index, None));
-        }
-        for (output, worker) in held {
-            self.forget_held(output, worker);
-            releases.entry(worker).or_default().insert(id);
+            let task = stage.task_id(index);
+            if let Some((_, worker)) = self.give_up_output(task, None) {
+                releases.entry(worker).or_default().insert(id);
+            }
         }
     }
 
@@ -131,11 +138,11 @@ impl Scheduler {
         let tasks: Vec<CommittedTask> = (0..)
             .zip(&sink.tasks)
             .map(|(index, task)| {
-                let newest = task.newest();
-                CommittedTask { task: sink.task_id(index), attempt: newest.id, files: newest.output.files.clone() }
+                let (attempt, _) = task.available().expect("I-4: a complete stage has all its outputs");
+                CommittedTask { task: sink.task_id(index), attempt: attempt.id, files: attempt.output.files.clone() }
             })
             .collect();
-        turn.outbox.records.push(Record::CommitIntended { job: root.job, step, tasks: tasks.clone(), at: turn.now });
+        turn.record_first(Record::CommitIntended { job: root.job, step, tasks: tasks.clone(), at: turn.now });
         job.intend_commit(tasks, turn.now);
         turn.job_changed(job);
     }
@@ -160,80 +167,6 @@ impl Scheduler {
         }
     }
 
-    /// Takes outputs away from a job whose workers do not have them any more. Stale reports are ignored.
-    pub(crate) fn lose_outputs(&mut self, id: JobId, outputs: &[MapOutputId], turn: &mut Turn<'_>) {
-        if self.jobs.get(&id).is_some_and(|job| job.state.is_final() && job.result_expires_at.is_none()) {
-            return;
-        }
-        let lost_at = self.attempt_count;
-        let mut lost = Vec::new();
-        let mut stages = BTreeSet::new();
-        for output in outputs {
-            let Some(job) = self.jobs.get_mut(&id).filter(|job| job.has_output(*output)) else {
-                continue;
-            };
-            let stage = &mut job.stages[output.task.stage.index as usize];
-            let index = output.task.index;
-            let held = stage.give_up_output(index, Some(lost_at));
-            if stage.wanted {
-                stage.reruns += 1;
-                stage.queue(index, turn.now, None);
-            }
-            if stage.plan.determinism == Determinism::Indeterminate {
-                stages.insert(stage.id);
-            }
-            lost.push(*output);
-            if let Some((output, worker)) = held {
-                self.forget_held(output, worker);
-            }
-        }
-        if !lost.is_empty() {
-            turn.outbox.records.push(Record::OutputsLost { outputs: lost });
-            self.dirty.insert(id);
-        }
-        for stage in stages {
-            self.invalidate_readers(stage, turn);
-        }
-    }
-
-    /// An indeterminate stage runs again and may give other rows: whatever was computed from the old ones,
-    /// directly or through other stages, is computed again. Files that a commit has been promised stay as they are.
-    fn invalidate_readers(&mut self, origin: StageId, turn: &mut Turn<'_>) {
-        let Some(job) = self.jobs.get(&origin.job) else { return };
-        for index in readers_of(job, origin.index) {
-            self.invalidate_stage(StageId { job: origin.job, index }, turn);
-        }
-    }
-
-    fn invalidate_stage(&mut self, id: StageId, turn: &mut Turn<'_>) {
-        for attempt in self.live_attempts(id) {
-            self.cancel_attempt(attempt, turn);
-        }
-        let lost_at = self.attempt_count;
-        let Some(stage) = self.stage_mut(id) else { return };
-        let mut lost = Vec::new();
-        let mut held = Vec::new();
-        for index in 0..stage.tasks.len() as u32 {
-            if stage.tasks[index as usize].state == TaskState::Available {
-                let attempt = stage.tasks[index as usize].newest().id;
-                lost.push(MapOutputId { task: stage.task_id(index), attempt });
-                held.extend(stage.give_up_output(index, Some(lost_at)));
-                stage.reruns += 1;
-            }
-            if stage.wanted && stage.tasks[index as usize].state == TaskState::Idle {
-                stage.queue(index, turn.now, None);
-            }
-        }
-        for (output, worker) in held {
-            self.forget_held(output, worker);
-            self.tell(worker, Message::CancelAttempt { attempt: output.attempt }, turn);
-        }
-        if !lost.is_empty() {
-            turn.outbox.records.push(Record::OutputsLost { outputs: lost });
-        }
-        self.dirty.insert(id.job);
-    }
-
     /// Tells workers what they may forget: single stages while the job lives, all of it when nothing is kept on workers.
     fn release(&mut self, id: JobId, releases: Releases, turn: &mut Turn<'_>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -252,25 +185,13 @@ impl Scheduler {
     pub(crate) fn forget_outputs(&mut self, id: JobId, turn: &mut Turn<'_>) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.result_expires_at = None;
+            job.end_recovery();
             self.reconcile(id, turn);
         }
     }
 
     pub(crate) fn stage_mut(&mut self, id: StageId) -> Option<&mut Stage> {
         self.jobs.get_mut(&id.job)?.stages.get_mut(id.index as usize)
-    }
-
-    fn forget_held(&mut self, output: MapOutputId, worker: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.outputs.remove(&output);
-        }
-    }
-
-    /// Sends a command unless the worker is not there any more.
-    pub(crate) fn tell(&self, worker: WorkerId, message: Message, turn: &mut Turn<'_>) {
-        if self.workers.get(&worker).is_some_and(|worker| worker.is_present()) {
-            turn.outbox.messages.push((worker, message));
-        }
     }
 }
 
@@ -354,37 +275,6 @@ fn is_outcome_wanted(job: &Job, outcome: StepOutcome, phase: &StepPhase) -> bool
         }
         (StepPhase::Finished, StepOutcome::Commit { .. } | StepOutcome::Discard { .. } | StepOutcome::Immediate) => {
             false
-        }
-    }
-}
-
-/// All stages that read `origin`, directly or through others, in index order.
-fn readers_of(job: &Job, origin: u32) -> BTreeSet<u32> {
-    let mut readers = BTreeSet::new();
-    let mut open = vec![origin];
-    while let Some(index) = open.pop() {
-        for &reader in &job.stages[index as usize].consumers {
-            if readers.insert(reader) {
-                open.push(reader);
-            }
-        }
-    }
-    readers
-}
-
-impl Scheduler {
-    /// Live attempts of a stage, in task order.
-    fn live_attempts(&self, id: StageId) -> Vec<windrow_model::AttemptId> {
-        let Some(stage) = self.jobs.get(&id.job).and_then(|job| job.stage(id)) else {
-            return Vec::new();
-        };
-        stage.tasks.iter().filter(|task| task.state == TaskState::Live).map(|task| task.newest().id).collect()
-    }
-
-    /// Stops an attempt whose output nobody needs any more.
-    fn cancel_attempt(&mut self, attempt: windrow_model::AttemptId, turn: &mut Turn<'_>) {
-        if let Some((_, worker)) = self.end_attempt(attempt, AttemptState::Cancelled, None, turn) {
-            self.tell(worker, Message::CancelAttempt { attempt }, turn);
         }
     }
 }

@@ -1,121 +1,149 @@
 //! Gives pending tasks to workers, in the order of fair sharing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windrow_model::{AttemptId, AttemptState, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
+use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 
-use crate::job::Job;
+use crate::deadlines::Due;
 use crate::placement::{Ask, Choice, Reservation, choose};
 use crate::scheduler::Turn;
-use crate::stage::{Attempt, Stage, TaskState};
-use crate::{Event, InputRef, Message, RunTask, Scheduler};
+use crate::stage::{Stage, StageRole};
+use crate::task::{Attempt, TaskState};
+use crate::{AttemptRun, Event, InputRef, Message, RunTask, Scheduler};
 
-/// What the tasks of one stage read. The same for all of them, so it is gathered once per pass.
-struct Inputs {
-    outputs: Arc<[InputRef]>,
-    held: BTreeMap<WorkerId, u32>,
+/// Where a task is to run, and what for.
+pub(crate) struct Assignment {
+    pub task: TaskId,
+    pub worker: WorkerId,
+    pub slots: u32,
+    pub inputs: Arc<[InputRef]>,
+    pub speculative: bool,
+}
+
+/// What came of looking for a task of a job.
+enum Found {
+    Place(Assignment),
+    /// None of its tasks fits now.
+    NoFit,
+    /// None of its tasks waits for a place.
+    NoTask,
 }
 
 impl Scheduler {
     /// Places tasks until no job can place one more.
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.drop_stale_reservation();
-        let mut candidates = self.jobs_with_pending();
-        let mut inputs: BTreeMap<StageId, Inputs> = BTreeMap::new();
-        while self.workers.values().any(|worker| worker.is_active() && worker.slots_free > 0) {
+        if self.roster.seats().free_max() == 0 {
+            return;
+        }
+        let mut candidates = self.hungry.clone();
+        while self.roster.seats().free_max() > 0 {
             let Some(id) = self.queues.next(&self.jobs, &candidates) else {
                 return;
             };
-            match self.find_place(id, &mut inputs) {
-                Some((task, worker, slots)) => {
-                    let inputs = inputs.get(&task.stage).map_or_else(|| Arc::from([]), |inputs| inputs.outputs.clone());
+            match self.find_place(id) {
+                Found::Place(assignment) => {
                     let was_reserved = self.reservation;
-                    self.assign(task, worker, slots, inputs, turn);
+                    self.assign(assignment, turn);
                     if self.reservation != was_reserved {
                         // The worker that was kept is free for those who were turned away from it.
-                        candidates = self.jobs_with_pending();
+                        candidates = self.hungry.clone();
                     }
                 }
-                None => {
+                Found::NoFit => {
                     candidates.remove(&id);
+                }
+                Found::NoTask => {
+                    candidates.remove(&id);
+                    self.hungry.remove(&id);
                 }
             }
         }
     }
 
-    fn jobs_with_pending(&self) -> BTreeSet<JobId> {
-        self.jobs.values().filter(|job| has_pending(job)).map(|job| job.id).collect()
-    }
-
     /// The first task of the job that fits somewhere: lowest stage first, re-runs of lost outputs first.
-    fn find_place(&mut self, id: JobId, inputs: &mut BTreeMap<StageId, Inputs>) -> Option<(TaskId, WorkerId, u32)> {
-        let job = self.jobs.get(&id)?;
-        for stage in job.stages.iter().filter(|stage| !stage.pending.is_empty() && job.is_runnable(stage)) {
-            let inputs = inputs.entry(stage.id).or_insert_with(|| gather_inputs(job, stage));
-            // Narrowest request that did not fit: wider plain ones need not be tried.
-            let mut unfit = u32::MAX;
-            for &(_, index) in &stage.pending {
-                let ask = ask_of(stage, index, &inputs.held);
-                let reserved = self.reservation.is_some_and(|kept| kept.task == ask.task);
-                let plain = ask.avoid.is_empty() && !ask.whole_worker && !reserved;
-                if plain && ask.slots >= unfit {
-                    continue;
-                }
-                match choose(&self.workers, self.reservation, &ask) {
-                    Choice::Place { worker, slots } => return Some((ask.task, worker, slots)),
+    fn find_place(&mut self, id: JobId) -> Found {
+        let Some(job) = self.jobs.get_mut(&id) else { return Found::NoTask };
+        let mut found = Found::NoTask;
+        for index in 0..job.stages.len() as u32 {
+            let stage = &job.stages[index as usize];
+            if stage.backlog.is_empty() || !job.is_runnable(stage) {
+                continue;
+            }
+            found = Found::NoFit;
+            let inputs = job.inputs_of(index);
+            let stage = &job.stages[index as usize];
+            for (index, wish) in stage.backlog.heads() {
+                let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held };
+                match choose(&self.roster, self.reservation, &ask) {
+                    Choice::Place { worker, slots } => {
+                        let inputs = inputs.outputs;
+                        return Found::Place(Assignment { task: ask.task, worker, slots, inputs, speculative: false });
+                    }
                     Choice::Wait { reserve: Some(worker), .. } => {
                         self.reservation = Some(Reservation { task: ask.task, worker });
                     }
                     Choice::Wait { reserve: None, .. } | Choice::Reserved(_) | Choice::NoWorkers => {}
                 }
-                if plain {
-                    unfit = unfit.min(ask.slots);
-                }
             }
         }
-        None
+        found
     }
 
-    fn assign(&mut self, task: TaskId, worker: WorkerId, slots: u32, inputs: Arc<[InputRef]>, turn: &mut Turn<'_>) {
+    pub(crate) fn assign(&mut self, assignment: Assignment, turn: &mut Turn<'_>) {
+        let Assignment { task, worker, slots, inputs, speculative } = assignment;
         self.attempt_count += 1;
-        let id = AttemptId { epoch: self.epoch, n: self.attempt_count };
+        let id = self.newest_attempt();
         if self.reservation.is_some_and(|kept| kept.task == task) {
             self.reservation = None;
         }
-        self.live.insert(id, task);
-        let holder = self.workers.get_mut(&worker).expect("I-1: an attempt is placed on a present worker");
-        holder.slots_free = holder.slots_free.checked_sub(slots).expect("I-2: granted slots fit the worker");
-        holder.running.insert(id);
+        let Some(stage) = self.stage_mut(task.stage) else { return };
+        stage.unqueue(task.index);
+        let try_number = stage.tasks[task.index as usize].tries + 1;
+        let message = Message::RunTask(run_task(stage, task, id, try_number, slots, inputs));
+        turn.outbox.messages.push((worker, message));
+        let run = AttemptRun { try_number, slots, speculative, assigned_at: turn.now, started_at: None };
+        self.begin_attempt(task, id, worker, run, AttemptState::Assigned, turn);
+    }
 
+    /// An attempt holds slots from now on.
+    pub(crate) fn begin_attempt(
+        &mut self,
+        task: TaskId,
+        id: AttemptId,
+        worker: WorkerId,
+        run: AttemptRun,
+        state: AttemptState,
+        turn: &mut Turn<'_>,
+    ) {
+        self.roster.grant(worker, run.slots, id);
+        self.live.insert(id, task);
+        self.known.insert(id, task);
+        self.watch_for_hanging(worker, turn);
         let job = self.jobs.get_mut(&task.stage.job).expect("I-1: an attempt belongs to a job");
-        self.queues.charge(job, slots);
+        self.queues.charge(job, run.slots);
+        job.live += 1;
+        job.speculative += u32::from(run.speculative);
         job.participants.insert(worker);
         let stage = &mut job.stages[task.stage.index as usize];
-        stage.unqueue(task.index);
         stage.running += 1;
-        let run = run_task(stage, task, id, slots, inputs);
-        turn.outbox.messages.push((worker, Message::RunTask(run)));
+        stage.live.insert(task.index);
         stage.refresh_state(true, turn);
-        turn.attempt_changed(task, id, worker, AttemptState::Assigned, None);
+        turn.attempt_changed(task, id, worker, state, None);
+        let attempted = &mut stage.tasks[task.index as usize];
+        attempted.state = TaskState::Live;
+        if let Some(forgotten) = attempted.push(Attempt::new(id, worker, state, run, turn.now)) {
+            self.known.remove(&forgotten);
+        }
+    }
 
-        let state = &mut stage.tasks[task.index as usize];
-        state.state = TaskState::Live;
-        state.tries += 1;
-        let try_number = state.tries;
-        state.push(Attempt {
-            id,
-            try_number,
-            worker,
-            state: AttemptState::Assigned,
-            slots,
-            assigned_at: turn.now,
-            started_at: None,
-            ended_at: None,
-            failure: None,
-            output: TaskOutput::default(),
-            lost_at: None,
-        });
+    /// One look at a worker's attempts is due while it runs any.
+    fn watch_for_hanging(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+        if let Some(worker) = self.roster.get_mut(id).filter(|worker| !worker.watched) {
+            worker.watched = true;
+            self.deadlines.add(turn.now + self.limits.hang_timeout, Due::Hang(id));
+        }
     }
 
     /// A reservation outlives neither its task's wish nor its worker.
@@ -136,68 +164,47 @@ impl Scheduler {
             return false;
         };
         let pending = matches!(stage.tasks[task.index as usize].state, TaskState::Pending { .. });
-        if !pending || !job.is_runnable(stage) || !self.workers.get(&worker).is_some_and(|worker| worker.is_active()) {
-            return false;
-        }
+        let kept = self.roster.get(worker).filter(|worker| worker.is_active());
+        let Some(kept) = kept.filter(|_| pending && job.is_runnable(stage)) else { return false };
         // The best worker may have changed: a larger one may have joined.
-        let held = BTreeMap::new();
-        match choose(&self.workers, None, &ask_of(stage, task.index, &held)) {
+        match self.place_of(stage, task.index, None) {
             Choice::Place { .. } => true,
-            Choice::Wait { needed, .. } => self.workers.get(&worker).is_some_and(|worker| worker.spec.slots >= needed),
+            Choice::Wait { needed, .. } => kept.spec.slots >= needed,
             Choice::Reserved(_) | Choice::NoWorkers => false,
         }
     }
 
-    /// Why the first pending task of a ready stage is not placed; `None` if it would be placed now.
+    /// Why the first pending task of a ready stage is not placed; `Place` if it would be placed now.
     pub(crate) fn placement_of(&self, stage: &Stage) -> Option<Choice> {
-        let (_, index) = stage.pending.first()?;
-        let held = BTreeMap::new();
-        Some(choose(&self.workers, self.reservation, &ask_of(stage, *index, &held)))
+        let (index, _) = *stage.backlog.heads().first()?;
+        Some(self.place_of(stage, index, self.reservation))
+    }
+
+    /// Where a task would be placed, wherever its inputs are.
+    fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
+        let wish = stage.tasks[index as usize].wish(stage.plan.tasks[index as usize].slots);
+        let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
+        choose(&self.roster, reservation, &ask)
     }
 }
 
-fn has_pending(job: &Job) -> bool {
-    job.stages.iter().any(|stage| !stage.pending.is_empty() && job.is_runnable(stage))
-}
-
-fn ask_of<'a>(stage: &'a Stage, index: u32, held: &'a BTreeMap<WorkerId, u32>) -> Ask<'a> {
-    let task = &stage.tasks[index as usize];
-    Ask {
-        task: stage.task_id(index),
-        slots: stage.plan.tasks[index as usize].slots.max(1),
-        whole_worker: task.whole_worker,
-        avoid: &task.avoid,
-        held,
-    }
-}
-
-fn gather_inputs(job: &Job, stage: &Stage) -> Inputs {
-    let (mut outputs, mut held) = (Vec::new(), BTreeMap::new());
-    let mut producers: Vec<u32> = stage.plan.inputs.iter().map(|input| input.stage).collect();
-    producers.sort_unstable();
-    producers.dedup();
-    for producer in producers {
-        let producer = &job.stages[producer as usize];
-        for (index, task) in (0..).zip(&producer.tasks) {
-            let newest = task.newest();
-            let output = MapOutputId { task: producer.task_id(index), attempt: newest.id };
-            outputs.push(InputRef { output, worker: newest.worker });
-            *held.entry(newest.worker).or_insert(0) += 1;
-        }
-    }
-    Inputs { outputs: outputs.into(), held }
-}
-
-fn run_task(stage: &Stage, task: TaskId, attempt: AttemptId, slots: u32, inputs: Arc<[InputRef]>) -> RunTask {
+fn run_task(
+    stage: &Stage,
+    task: TaskId,
+    attempt: AttemptId,
+    try_number: u32,
+    slots: u32,
+    inputs: Arc<[InputRef]>,
+) -> RunTask {
     RunTask {
         task,
         attempt,
-        try_number: stage.tasks[task.index as usize].tries + 1,
+        try_number,
         fragment: stage.plan.fragment,
         partitions: stage.plan.tasks[task.index as usize].partitions.clone(),
         slots,
         output_partitions: stage.plan.output_partitions,
-        is_result: stage.role == crate::stage::StageRole::Result,
+        is_result: stage.role == StageRole::Result,
         inputs,
     }
 }

@@ -26,8 +26,8 @@ pub struct WorkerSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     pub running: Vec<(TaskId, AttemptId)>,
-    /// Every successful attempt whose output (map output, result rows, staged files, counts) the worker still keeps,
-    /// reported before or not.
+    /// Every successful attempt that the worker has not been told to drop, reported before or not: map outputs, result
+    /// rows, staged files, and the figures of those that leave nothing else.
     pub finished: Vec<(TaskId, AttemptId, TaskOutput)>,
 }
 

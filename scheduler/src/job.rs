@@ -8,7 +8,8 @@ use windrow_model::{
 };
 
 use crate::CommittedTask;
-use crate::stage::{Stage, Task};
+use crate::stage::Stage;
+use crate::task::Task;
 
 /// Why something is in the state it is in: a stable code for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,18 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// Why a job has ended. `code` tells failures apart.
+    pub(crate) fn ended(state: JobState, code: impl Into<Cow<'static, str>>, report: Option<&ErrorReport>) -> Self {
+        match (state, report) {
+            (JobState::Failed, Some(report)) => Reason::new(code, report.to_string()),
+            (JobState::Cancelled, _) => Reason::new(code, "cancelled by its user"),
+            (JobState::Succeeded, _) => Reason::new(code, "all statements have finished"),
+            (JobState::Failed | JobState::Queued | JobState::Running | JobState::Committing, _) => {
+                Reason::new(code, state.name())
+            }
+        }
+    }
+
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Reason { code: code.into(), text: text.into() }
     }
@@ -39,9 +52,14 @@ pub(crate) struct Job {
     /// A plan was asked for and has not come.
     pub planning: bool,
     pub stages: Vec<Stage>,
+    /// Taken over from an earlier leader, whose workers have not all come back: nothing of it is started or released.
+    pub recovering: bool,
     /// Live workers that were given a task of this job and hold something of it.
     pub participants: BTreeSet<WorkerId>,
     pub running_slots: u32,
+    /// Live attempts, and how many of them are speculative.
+    pub live: u32,
+    pub speculative: u32,
     /// Virtual time of fair sharing; see `queue`.
     pub service: u64,
     /// Set when the job has succeeded and keeps rows for its client.
@@ -84,8 +102,11 @@ impl Job {
             steps: Vec::new(),
             planning: false,
             stages: Vec::new(),
+            recovering: false,
             participants: BTreeSet::new(),
             running_slots: 0,
+            live: 0,
+            speculative: 0,
             service: 0,
             result_expires_at: None,
             result_failure: None,
@@ -137,24 +158,37 @@ impl Job {
         stage.wanted && self.inputs_ready(stage)
     }
 
+    /// Tasks of it wait and may be placed.
+    pub fn is_hungry(&self) -> bool {
+        self.stages.iter().any(|stage| !stage.backlog.is_empty() && self.is_runnable(stage))
+    }
+
+    /// It goes on: what is wanted is decided from what has come back.
+    pub fn end_recovery(&mut self) {
+        if self.recovering {
+            self.recovering = false;
+            for stage in &mut self.stages {
+                stage.released = stage.ever_done;
+            }
+        }
+    }
+
     /// A succeeded job that computes lost rows of its result again.
     pub fn is_restoring(&self) -> bool {
-        self.state == JobState::Succeeded && self.stages.iter().any(|stage| stage.wanted && !stage.is_complete())
+        let missing = |stage: &Stage| stage.expected > 0 || (stage.wanted && !stage.is_complete());
+        self.state == JobState::Succeeded && self.stages.iter().any(missing)
     }
 
     /// The output is there now.
     pub fn has_output(&self, output: MapOutputId) -> bool {
-        self.task(output.task)
-            .is_some_and(|task| task.state == crate::stage::TaskState::Available && task.newest().id == output.attempt)
+        let available = self.task(output.task).and_then(Task::available);
+        available.is_some_and(|(attempt, _)| attempt.id == output.attempt)
     }
 
     /// Rows kept for the client that sit on workers.
     pub fn keeps_resident_outputs(&self) -> bool {
-        self.stages.iter().any(|stage| {
-            stage.tasks.iter().any(|task| {
-                task.state == crate::stage::TaskState::Available && stage.is_resident(&task.newest().output)
-            })
-        })
+        let holds = |stage: &&Stage| stage.available > 0;
+        self.stages.iter().filter(holds).any(|stage| (0..stage.tasks.len() as u32).any(|i| stage.resident(i).is_some()))
     }
 }
 

@@ -5,6 +5,7 @@ use windrow_model::{
     Timestamp, WrittenFile,
 };
 
+use crate::deadlines::Due;
 use crate::job::{Job, Reason, Step, StepPhase, outcome_stage};
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
@@ -24,7 +25,7 @@ impl Scheduler {
         }
         self.job_count += 1;
         let id = JobId(self.job_count);
-        turn.outbox.records.push(Record::JobSubmitted { job: id, spec: spec.clone(), at: turn.now });
+        turn.record_first(Record::JobSubmitted { job: id, spec: spec.clone(), at: turn.now });
         turn.outbox.replies.push(Reply::Submitted { request, job: id, existing: false });
         self.insert_job(Job::new(id, spec, turn.now));
         turn.job_changed(&self.jobs[&id]);
@@ -61,17 +62,17 @@ impl Scheduler {
             return turn.outbox.replies.push(Reply::Refused { request, report });
         }
         let report = ErrorReport::new(ErrorKind::Cancelled, format!("{id} was cancelled"));
-        self.end_job(id, JobState::Cancelled, Some(report), Reason::new("cancelled", "cancelled by its user"), turn);
+        self.end_job(id, JobState::Cancelled, Some(report), "cancelled", turn);
         turn.outbox.replies.push(Reply::Cancelled { request, job: id });
     }
 
     /// Lets queued jobs run while there is room.
     pub(crate) fn admit(&mut self, turn: &mut Turn<'_>) {
-        while self.admitted.len() < self.limits.running_jobs_max {
+        while !self.queued.is_empty() && self.admitted.len() < self.limits.running_jobs_max {
             let Some(id) = crate::queue::next_admission(&self.jobs, &self.queued, &self.admitted) else {
                 return;
             };
-            turn.outbox.records.push(Record::JobAdmitted { job: id, at: turn.now });
+            turn.record(Record::JobAdmitted { job: id, at: turn.now });
             self.start_job(id, turn.now);
             turn.job_changed(&self.jobs[&id]);
         }
@@ -80,20 +81,27 @@ impl Scheduler {
     pub(crate) fn start_job(&mut self, id: JobId, now: Timestamp) {
         self.queued.remove(&id);
         self.admitted.insert(id);
+        self.unplanned.insert(id);
         let job = self.jobs.get_mut(&id).expect("I-7: a queued job is known");
         job.started_at = Some(now);
+        if let Some(timeout) = job.spec.timeout {
+            self.deadlines.add(now + timeout, Due::Timeout(id));
+        }
         job.enter(JobState::Running, Reason::new("admitted", "admitted"), now);
     }
 
     /// Asks for plans of jobs that are at a new statement. Planning wants to know the cluster, so it waits for one.
     pub(crate) fn request_plans(&mut self, turn: &mut Turn<'_>) {
+        if self.unplanned.is_empty() {
+            return;
+        }
         let Some(cluster) = self.cluster_shape() else { return };
-        for id in &self.admitted {
-            let Some(job) = self.jobs.get_mut(id) else { continue };
+        for id in std::mem::take(&mut self.unplanned) {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
             if job.needs_plan() {
                 job.planning = true;
                 turn.outbox.plan_requests.push(PlanRequest {
-                    job: *id,
+                    job: id,
                     step: job.step_index(),
                     first_stage: job.stages.len() as u32,
                     cluster,
@@ -104,7 +112,8 @@ impl Scheduler {
 
     /// What planning may know; `None` without active workers.
     pub fn cluster_shape(&self) -> Option<ClusterShape> {
-        let active = || self.workers.values().filter(|worker| worker.is_active()).map(|worker| &worker.spec);
+        let seats = self.roster.seats();
+        let active = || seats.by_free().filter_map(|(_, id)| self.roster.get(id)).map(|worker| &worker.spec);
         Some(ClusterShape {
             workers: active().count() as u32,
             slots: active().map(|spec| spec.slots).sum(),
@@ -122,7 +131,7 @@ impl Scheduler {
                 ErrorReport::internal(format!("statement {} of {id} has a plan that makes no sense", step + 1));
             return self.fail_job(id, report.with_detail(detail), "bad-plan", turn);
         }
-        turn.outbox.records.push(Record::StagesPlanned { job: id, step, plan: plan.clone(), at: turn.now });
+        turn.record_first(Record::StagesPlanned { job: id, step, plan: plan.clone(), at: turn.now });
         turn.outbox.events.push(Event::StepPlanned { job: id, step, outcome: plan.outcome });
         job.add_step(plan, turn.now);
         self.dirty.insert(id);
@@ -159,20 +168,16 @@ impl Scheduler {
         let step = job.step_index();
         let Some(last) = job.finish_current_step() else { return };
         let (files, rows, bytes) = job.steps.last().map(|step| (step.files, step.rows, step.bytes)).unwrap_or_default();
-        turn.outbox.records.push(Record::StepFinished { job: id, step, files, rows, bytes, at: turn.now });
+        turn.record_first(Record::StepFinished { job: id, step, files, rows, bytes, at: turn.now });
         turn.outbox.events.push(Event::StepFinished { job: id, step });
         if last {
-            let reason = Reason::new("finished", "all statements have finished");
-            return self.end_job(id, JobState::Succeeded, None, reason, turn);
+            return self.end_job(id, JobState::Succeeded, None, "finished", turn);
         }
         if job.state == JobState::Committing {
-            job.enter(
-                JobState::Running,
-                Reason::new("committed", "its output is committed; the next statement follows"),
-                turn.now,
-            );
+            job.committed(turn.now);
             turn.job_changed(job);
         }
+        self.expect_plan(id);
     }
 
     pub(crate) fn job_timed_out(&mut self, id: JobId, turn: &mut Turn<'_>) {
@@ -197,14 +202,13 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.state.is_final() {
             if job.state == JobState::Succeeded {
-                turn.outbox.records.push(Record::ResultGivenUp { job: id, report: report.clone() });
+                turn.record(Record::ResultGivenUp { job: id, report: report.clone() });
                 job.result_failure = Some(report);
                 self.dirty.insert(id);
             }
             return;
         }
-        let reason = Reason::new(code, report.to_string());
-        self.end_job(id, JobState::Failed, Some(report), reason, turn);
+        self.end_job(id, JobState::Failed, Some(report), code, turn);
     }
 
     fn end_job(
@@ -212,18 +216,36 @@ impl Scheduler {
         id: JobId,
         state: JobState,
         report: Option<ErrorReport>,
-        reason: Reason,
+        code: &'static str,
         turn: &mut Turn<'_>,
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let code = reason.code.to_string();
-        turn.outbox.records.push(Record::JobEnded { job: id, state, code, report: report.clone(), at: turn.now });
+        let (reason, code) = (Reason::ended(state, code, report.as_ref()), code.to_owned());
+        turn.record_first(Record::JobEnded { job: id, state, code, report: report.clone(), at: turn.now });
         job.end(state, report, reason, turn.now, &self.limits);
         turn.job_changed(job);
+        if let Some(at) = job.result_expires_at {
+            self.deadlines.add(at, Due::ResultExpiry(id));
+        }
+        self.leave_queues(id);
+        self.dirty.insert(id);
+    }
+
+    /// The job has ended.
+    pub(crate) fn leave_queues(&mut self, id: JobId) {
         self.queued.remove(&id);
         self.admitted.remove(&id);
+        self.unplanned.remove(&id);
         self.ended.push_back(id);
-        self.dirty.insert(id);
+    }
+
+    /// The next statement of a job that goes on has to be planned. Its timeout may have passed while it committed.
+    pub(crate) fn expect_plan(&mut self, id: JobId) {
+        self.unplanned.insert(id);
+        let Some(job) = self.jobs.get(&id) else { return };
+        if let (Some(started_at), Some(timeout)) = (job.started_at, job.spec.timeout) {
+            self.deadlines.add(started_at + timeout, Due::Timeout(id));
+        }
     }
 
     /// Forgets the oldest ended jobs beyond the limit.
@@ -236,10 +258,17 @@ impl Scheduler {
     }
 
     pub(crate) fn forget_job(&mut self, id: JobId) {
-        if let Some(token) = self.jobs.remove(&id).and_then(|job| token_of(&job.spec)) {
+        self.dirty.remove(&id);
+        self.hungry.remove(&id);
+        let Some(job) = self.jobs.remove(&id) else { return };
+        if let Some(token) = token_of(&job.spec) {
             self.tokens.remove(&token);
         }
-        self.dirty.remove(&id);
+        for task in job.stages.iter().flat_map(|stage| &stage.tasks) {
+            for attempt in &task.attempts {
+                self.known.remove(&attempt.id);
+            }
+        }
     }
 }
 
@@ -248,6 +277,11 @@ impl Job {
         self.state = state;
         self.since = now;
         self.reason = reason;
+    }
+
+    pub(crate) fn committed(&mut self, now: Timestamp) {
+        let reason = Reason::new("committed", "its output is committed; the next statement follows");
+        self.enter(JobState::Running, reason, now);
     }
 
     pub(crate) fn is_committing(&self, step: u32) -> bool {
@@ -301,6 +335,10 @@ impl Job {
         self.planning = false;
         let has_rows = self.steps.iter().any(|step| matches!(step.outcome, StepOutcome::Result { .. }));
         self.result_expires_at = (state == JobState::Succeeded && has_rows).then_some(now + limits.result_ttl);
+        // Kept rows may be on workers that are awaited; nothing else is needed of a job that has ended.
+        if self.result_expires_at.is_none() {
+            self.end_recovery();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A task takes as many slots as it wants, or as many as the largest worker has if that is fewer, on one worker.
 //! Among the workers with so many free, the one with most free slots wins, then the one that holds more of the task's
-//! inputs, then the lowest id. Workers that failed the task are avoided while another active one exists.
+//! inputs, then the lowest id. Workers that failed the task are avoided while another one exists.
 //!
 //! A task that needs more than one slot could starve behind narrow ones that take each slot as it falls free.
 //! So the first task that has to wait for width reserves the best worker large enough: nothing else is placed there
@@ -13,7 +13,12 @@ use std::collections::BTreeMap;
 
 use windrow_model::{TaskId, WorkerId};
 
-use crate::worker::Worker;
+use crate::backlog::Wish;
+use crate::worker::{Roster, Seats, Worker};
+
+/// Workers with equally many free slots that are compared for the inputs they hold: near data is a wish, and looking
+/// at every idle worker of a large cluster would cost more than it saves.
+const COMPARED_MAX: usize = 64;
 
 /// One worker kept free for one wide task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +31,9 @@ pub(crate) struct Reservation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'a> {
     pub task: TaskId,
-    pub slots: u32,
-    /// All slots of a worker, wherever the pool is largest.
-    pub whole_worker: bool,
-    pub avoid: &'a [WorkerId],
+    pub wish: &'a Wish,
+    /// Never there, even if there is no other worker.
+    pub not_on: Option<WorkerId>,
     /// Input outputs by the worker that holds them.
     pub held: &'a BTreeMap<WorkerId, u32>,
 }
@@ -51,35 +55,98 @@ pub(crate) enum Choice {
     NoWorkers,
 }
 
-pub(crate) fn choose(workers: &BTreeMap<WorkerId, Worker>, reservation: Option<Reservation>, ask: &Ask<'_>) -> Choice {
-    let avoided = |worker: &&Worker| ask.avoid.contains(&worker.id);
-    let active = || workers.values().filter(|worker| worker.is_active());
-    let others_exist = active().any(|worker| !avoided(&worker));
-    let eligible = || active().filter(|worker| !others_exist || !avoided(worker));
-    let Some(slots_max) = eligible().map(|worker| worker.spec.slots).max() else {
-        return Choice::NoWorkers;
-    };
-    let needed = |worker: &Worker| {
-        if ask.whole_worker { worker.spec.slots } else { ask.slots.clamp(1, slots_max) }
-    };
-    let kept = |worker: &Worker| reservation.is_some_and(|kept| kept.worker == worker.id && kept.task != ask.task);
-    let held = |worker: &Worker| ask.held.get(&worker.id).copied().unwrap_or(0);
-    let memory = |worker: &Worker| if ask.whole_worker { worker.spec.memory_bytes } else { 0 };
+pub(crate) fn choose(roster: &Roster, reservation: Option<Reservation>, ask: &Ask<'_>) -> Choice {
+    let search = Search::new(roster, reservation, ask);
+    if ask.wish.whole_worker { search.whole_worker() } else { search.slots() }
+}
 
-    let fits = || eligible().filter(|worker| worker.slots_free >= needed(worker));
-    let best = fits()
-        .filter(|worker| !kept(worker))
-        .min_by_key(|worker| (Reverse(memory(worker)), Reverse(worker.slots_free), Reverse(held(worker)), worker.id));
-    if let Some(worker) = best {
-        return Choice::Place { worker: worker.id, slots: needed(worker) };
+/// One question, and the rules that say which workers it may be answered with.
+struct Search<'a> {
+    roster: &'a Roster,
+    seats: &'a Seats,
+    reservation: Option<Reservation>,
+    ask: &'a Ask<'a>,
+    /// There are workers that the task does not avoid.
+    picky: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(roster: &'a Roster, reservation: Option<Reservation>, ask: &'a Ask<'a>) -> Self {
+        let seats = roster.seats();
+        let seated = |id: &&WorkerId| roster.get(**id).is_some_and(|worker| seats.has(worker.slots_free(), **id));
+        let avoided = ask.wish.avoid.iter().filter(seated).count();
+        Search { roster, seats, reservation, ask, picky: avoided < seats.len() }
     }
-    if let (Some(kept), Some(_)) = (reservation, fits().next()) {
-        return Choice::Reserved(kept);
+
+    fn is_eligible(&self, id: WorkerId) -> bool {
+        self.ask.not_on != Some(id) && (!self.picky || !self.ask.wish.avoid.contains(&id))
     }
-    let large = || eligible().filter(|worker| worker.spec.slots >= needed(worker));
-    let reserve = large().min_by_key(|worker| (Reverse(memory(worker)), Reverse(worker.slots_free), worker.id));
-    let needed = reserve.map_or(1, needed);
-    let free_max = eligible().map(|worker| worker.slots_free).max().unwrap_or(0);
-    let reserve = reserve.filter(|_| needed > 1 && reservation.is_none()).map(|worker| worker.id);
-    Choice::Wait { needed, free_max, reserve }
+
+    /// Kept for another task.
+    fn is_kept(&self, id: WorkerId) -> bool {
+        self.reservation.is_some_and(|kept| kept.worker == id && kept.task != self.ask.task)
+    }
+
+    fn held(&self, id: WorkerId) -> u32 {
+        self.ask.held.get(&id).copied().unwrap_or(0)
+    }
+
+    fn slots(&self) -> Choice {
+        let Some((slots_max, _)) = self.seats.by_slots().find(|(_, id)| self.is_eligible(*id)) else {
+            return Choice::NoWorkers;
+        };
+        let needed = self.ask.wish.slots.clamp(1, slots_max);
+        let fits = || self.eligible().take_while(|(free, _)| *free >= needed);
+        if let Some((free, first)) = fits().find(|(_, id)| !self.is_kept(*id)) {
+            return Choice::Place { worker: self.nearest(free, first), slots: needed };
+        }
+        if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
+            return Choice::Reserved(kept);
+        }
+        let free_max = self.eligible().next().map_or(0, |(free, _)| free);
+        let large = |id: &WorkerId| self.roster.get(*id).is_some_and(|worker| worker.spec.slots >= needed);
+        let waits_for_width = needed > 1 && self.reservation.is_none();
+        let reserve = self.eligible().map(|(_, id)| id).filter(|_| waits_for_width).find(large);
+        Choice::Wait { needed, free_max, reserve }
+    }
+
+    /// Eligible workers, most free slots first.
+    fn eligible(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
+        self.seats.by_free().filter(|(_, id)| self.is_eligible(*id))
+    }
+
+    /// Of the workers with `free` slots, the one that holds most inputs; `first` is the one with the lowest id.
+    fn nearest(&self, free: u32, first: WorkerId) -> WorkerId {
+        if self.ask.held.is_empty() {
+            return first;
+        }
+        let may = |id: &WorkerId| self.seats.has(free, *id) && self.is_eligible(*id) && !self.is_kept(*id);
+        let near = |id: &WorkerId| (Reverse(self.held(*id)), *id);
+        if self.ask.held.len() <= COMPARED_MAX {
+            return self.ask.held.keys().copied().filter(may).min_by_key(near).unwrap_or(first);
+        }
+        let equal = self.seats.by_free().skip_while(|seat| *seat != (free, first)).take_while(|seat| seat.0 == free);
+        equal.map(|(_, id)| id).take(COMPARED_MAX).filter(may).min_by_key(near).unwrap_or(first)
+    }
+
+    /// Rare, so it looks at every worker.
+    fn whole_worker(&self) -> Choice {
+        let workers = || self.eligible().filter_map(|(_, id)| self.roster.get(id));
+        let order = |worker: &&Worker| {
+            let (memory, free) = (worker.spec.memory_bytes, worker.slots_free());
+            (Reverse(memory), Reverse(free), Reverse(self.held(worker.id)), worker.id)
+        };
+        let idle = || workers().filter(|worker| worker.slots_free() == worker.spec.slots);
+        if let Some(worker) = idle().filter(|worker| !self.is_kept(worker.id)).min_by_key(order) {
+            return Choice::Place { worker: worker.id, slots: worker.spec.slots };
+        }
+        if let (Some(kept), Some(_)) = (self.reservation, idle().next()) {
+            return Choice::Reserved(kept);
+        }
+        let Some(best) = workers().min_by_key(order) else { return Choice::NoWorkers };
+        let needed = best.spec.slots;
+        let free_max = workers().map(Worker::slots_free).max().unwrap_or(0);
+        let reserve = Some(best.id).filter(|_| needed > 1 && self.reservation.is_none());
+        Choice::Wait { needed, free_max, reserve }
+    }
 }

@@ -47,7 +47,10 @@ impl Queues {
 
     /// Counts slots given to an attempt of `job`.
     pub fn charge(&mut self, job: &mut Job, slots: u32) {
-        let leaf = self.leaves.entry(job.spec.queue.clone()).or_default();
+        if !self.leaves.contains_key(&job.spec.queue) {
+            self.leaves.insert(job.spec.queue.clone(), Leaf::default());
+        }
+        let Some(leaf) = self.leaves.get_mut(&job.spec.queue) else { return };
         let cost = u64::from(slots) * ONE;
         leaf.running_slots += slots;
         job.running_slots += slots;

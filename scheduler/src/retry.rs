@@ -4,11 +4,17 @@
 //! |---|---|---|
 //! | query | fail the job | |
 //! | out of memory | once more on a whole worker, then fail | |
+//! | disk full | elsewhere once; a second full disk on another worker fails the job | attempts |
 //! | fetch failed, corrupt | re-run the producer, retry the reader | the producer's re-runs |
+//! | the same after the output was replaced or has moved | retry the reader | |
 //! | worker lost | retry; fail when the task was running on `worker_deaths_max` workers as they died | deaths |
 //! | preempted | retry | |
 //! | unavailable | retry elsewhere after a back-off | attempts |
-//! | user code, panicked, internal, timed out, disk full | retry elsewhere | attempts |
+//! | user code, panicked, internal, timed out | retry elsewhere | attempts |
+//!
+//! While another attempt at the task is live, only a query error fails the job, and nothing is queued again.
+//! The failure of a speculative attempt counts against nothing. A task that panics, or meets the same internal error, on
+//! two workers is at fault itself: that is no sign against the workers (`exclusion`).
 
 use std::time::Duration;
 
@@ -46,6 +52,8 @@ pub struct TaskHistory<'a> {
     pub had_whole_worker: bool,
     /// Workers that died while they ran the task.
     pub deaths: &'a [WorkerId],
+    /// Workers that had no room for it, with the path; this failure included.
+    pub full_disks: &'a [(WorkerId, String)],
     /// For a fetch failure: what is known about the blamed output.
     pub blamed: Option<Blamed>,
 }
@@ -94,6 +102,9 @@ pub fn decide(failure: &Failure, history: &TaskHistory<'_>, limits: &Limits) -> 
             let doublings = history.unavailable.saturating_sub(1).min(BACKOFF_DOUBLINGS_MAX);
             counted(failure, history, limits, limits.retry_backoff * (1 << doublings))
         }
+        Failure::DiskFull { .. } if is_full_elsewhere(history.full_disks) => {
+            Decision::FailJob(disks_full(history.full_disks))
+        }
         Failure::UserCode(_)
         | Failure::Panicked(_)
         | Failure::Internal(_)
@@ -119,6 +130,18 @@ fn counted(failure: &Failure, history: &TaskHistory<'_>, limits: &Limits, after:
     } else {
         Decision::RetryElsewhere { after }
     }
+}
+
+/// Two workers had no room.
+fn is_full_elsewhere(full: &[(WorkerId, String)]) -> bool {
+    full.iter().any(|(worker, _)| Some(worker) != full.first().map(|(first, _)| first))
+}
+
+fn disks_full(full: &[(WorkerId, String)]) -> ErrorReport {
+    let places: Vec<String> = full.iter().map(|(worker, path)| format!("`{path}` on {worker}")).collect();
+    ErrorReport::new(ErrorKind::Exhausted, format!("no space left in {}", places.join(" and in ")))
+        .with_detail("the task writes more than either of them has room for")
+        .with_hint("free space there, or start the workers with another --work-dir")
 }
 
 fn out_of_memory(report: &ErrorReport) -> ErrorReport {
@@ -149,7 +172,15 @@ mod tests {
     use windrow_model::{AttemptId, JobId, StageId, TaskId};
 
     fn history(failures: u32) -> TaskHistory<'static> {
-        TaskHistory { failures, unavailable: 0, out_of_memory: 0, had_whole_worker: false, deaths: &[], blamed: None }
+        TaskHistory {
+            failures,
+            unavailable: 0,
+            out_of_memory: 0,
+            had_whole_worker: false,
+            deaths: &[],
+            full_disks: &[],
+            blamed: None,
+        }
     }
 
     fn report() -> ErrorReport {
@@ -200,6 +231,22 @@ mod tests {
         ] {
             assert!(matches!(decide(&failure, &last, &limits), Decision::FailJob(r) if r.kind == ErrorKind::Exhausted));
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_elsewhere_once() {
+        let limits = Limits::default();
+        let failure = Failure::DiskFull { path: "/b".into() };
+        let full = |workers: &[u64]| -> Vec<(WorkerId, String)> {
+            workers.iter().map(|worker| (WorkerId(*worker), format!("/{worker}"))).collect()
+        };
+        let with =
+            |full: &[(WorkerId, String)]| decide(&failure, &TaskHistory { full_disks: full, ..history(1) }, &limits);
+        assert_eq!(with(&full(&[1])), Decision::RetryElsewhere { after: Duration::ZERO });
+        assert_eq!(with(&full(&[1, 1])), Decision::RetryElsewhere { after: Duration::ZERO });
+        let Decision::FailJob(report) = with(&full(&[1, 2])) else { panic!("tried again") };
+        assert_eq!(report.kind, ErrorKind::Exhausted);
+        assert!(report.what.contains("`/1` on worker-1 and in `/2` on worker-2"), "{report}");
     }
 
     #[test]

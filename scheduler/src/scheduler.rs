@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use windrow_model::{AttemptId, JobId, Limits, TaskId, Timestamp, WorkerId, WorkerState};
+use windrow_model::{AttemptId, JobId, Limits, StageId, TaskId, Timestamp, WorkerId};
 
+use crate::deadlines::Deadlines;
+use crate::exclusion::Places;
 use crate::job::Job;
 use crate::placement::Reservation;
 use crate::queue::Queues;
-use crate::worker::Worker;
-use crate::{Input, Outbox};
+use crate::worker::Roster;
+use crate::{Input, Outbox, Record};
 
 /// The scheduling core. See the crate's documentation for its contract and invariants.
 #[derive(Clone, Debug)]
@@ -27,26 +29,51 @@ pub struct Scheduler {
     pub(crate) queued: BTreeSet<JobId>,
     /// Jobs that run or commit.
     pub(crate) admitted: BTreeSet<JobId>,
+    /// Admitted jobs whose next statement may have to be planned.
+    pub(crate) unplanned: BTreeSet<JobId>,
     /// Ended jobs, oldest first.
     pub(crate) ended: VecDeque<JobId>,
-    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) roster: Roster,
     /// Workers that are gone or lost, oldest first.
     pub(crate) departed: VecDeque<WorkerId>,
+    pub(crate) places: Places,
     /// When the last active worker left.
     pub(crate) workerless_since: Timestamp,
     pub(crate) live: BTreeMap<AttemptId, TaskId>,
+    /// Every attempt that is remembered, for reports that come late.
+    pub(crate) known: BTreeMap<AttemptId, TaskId>,
     pub(crate) queues: Queues,
     pub(crate) reservation: Option<Reservation>,
     /// Jobs whose demand may have changed within this step.
     pub(crate) dirty: BTreeSet<JobId>,
-    /// Set by `recover`: the first tick resumes what the records left unfinished.
-    pub(crate) resume_at: Option<Timestamp>,
+    /// Jobs that may have a task to place: all that have one, and some that had.
+    pub(crate) hungry: BTreeSet<JobId>,
+    /// Stages whose slow attempts are to be looked at within this step.
+    pub(crate) slow_stages: BTreeSet<StageId>,
+    pub(crate) deadlines: Deadlines,
+    /// After a recovery, until its workers are back or given up: when they are.
+    pub(crate) recovery_ends_at: Option<Timestamp>,
+    /// Steps since debug builds checked the invariants.
+    unchecked: usize,
 }
 
 /// One step under way: its time and where its effects go.
 pub(crate) struct Turn<'a> {
     pub now: Timestamp,
     pub outbox: &'a mut Outbox,
+}
+
+impl Turn<'_> {
+    /// Notes a fact that a new leader can rebuild from what workers hold, or do without.
+    pub fn record(&mut self, record: Record) {
+        self.outbox.records.push(record);
+    }
+
+    /// Notes a fact that must be durable before anything is told.
+    pub fn record_first(&mut self, record: Record) {
+        self.outbox.persist_first = true;
+        self.outbox.records.push(record);
+    }
 }
 
 impl Scheduler {
@@ -63,15 +90,22 @@ impl Scheduler {
             tokens: BTreeMap::new(),
             queued: BTreeSet::new(),
             admitted: BTreeSet::new(),
+            unplanned: BTreeSet::new(),
             ended: VecDeque::new(),
-            workers: BTreeMap::new(),
+            roster: Roster::default(),
             departed: VecDeque::new(),
+            places: Places::default(),
             workerless_since: Timestamp(0),
             live: BTreeMap::new(),
+            known: BTreeMap::new(),
             queues: Queues::default(),
             reservation: None,
             dirty: BTreeSet::new(),
-            resume_at: None,
+            hungry: BTreeSet::new(),
+            slow_stages: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            recovery_ends_at: None,
+            unchecked: 0,
         }
     }
 
@@ -82,7 +116,6 @@ impl Scheduler {
     pub fn step(&mut self, now: Timestamp, input: Input, outbox: &mut Outbox) {
         let turn = &mut Turn { now, outbox };
         self.clock = now;
-        self.resume_at = None;
         self.apply(input, turn);
         loop {
             self.pass_deadlines(turn);
@@ -91,8 +124,20 @@ impl Scheduler {
                 break;
             }
         }
-        turn.outbox.persist_first |= !turn.outbox.records.is_empty();
-        debug_assert_eq!(self.check_invariants(), Ok(()));
+        if cfg!(debug_assertions) {
+            self.check_now_and_then();
+        }
+    }
+
+    /// A check reads the whole state, so it is made often while that is small, and its cost for each step stays bounded.
+    fn check_now_and_then(&mut self) {
+        /// Attempts and workers that may be read for each step.
+        const READ_PER_STEP: usize = 64;
+        self.unchecked += 1;
+        if self.unchecked * READ_PER_STEP >= self.known.len() {
+            self.unchecked = 0;
+            assert_eq!(self.check_invariants(), Ok(()));
+        }
     }
 
     fn apply(&mut self, input: Input, turn: &mut Turn<'_>) {
@@ -107,7 +152,7 @@ impl Scheduler {
             Input::WorkerReattached { worker, spec, inventory } => {
                 self.worker_reattached(worker, spec, inventory, turn);
             }
-            Input::WorkerHeard { worker } => self.worker_heard(worker, turn),
+            Input::WorkerHeard { worker } => self.extend_lease(worker, turn.now),
             Input::WorkerDisconnected { worker } => self.worker_disconnected(worker, turn),
             Input::DrainRequested { worker, within } => self.drain_requested(worker, within, turn),
             Input::AttemptStarted { worker, attempt } => self.attempt_started(worker, attempt, turn),
@@ -117,16 +162,32 @@ impl Scheduler {
             Input::AttemptFailed { worker, attempt, failure } => {
                 self.attempt_failed(worker, attempt, failure, turn);
             }
-            Input::AttemptProgressed { worker, progress: _ }
-            | Input::OutputsCopied { worker, .. }
-            | Input::OutputsNotCopied { worker, .. } => self.worker_heard(worker, turn),
+            Input::AttemptProgressed { worker, progress } => self.attempt_progressed(worker, &progress, turn),
+            Input::OutputsCopied { worker, from, outputs } => self.outputs_copied(worker, from, &outputs, turn),
+            // The shell has logged the detail.
+            Input::OutputsNotCopied { worker, from, outputs, detail: _ } => {
+                self.outputs_not_copied(worker, from, &outputs, turn);
+            }
             Input::ResultUnreachable { output, worker } => self.result_unreachable(output, worker, turn),
             Input::Tick => {}
         }
     }
 
-    /// Draws all consequences: demand, admission, planning, placement, departures, eviction.
+    /// Draws all consequences: demand, admission, planning, placement, hand-over, departures, eviction.
     fn settle(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            self.bring_to_rest(turn);
+            self.request_plans(turn);
+            self.dispatch(turn);
+            self.speculate(turn);
+            self.advance_drains(turn);
+            if self.dirty.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn bring_to_rest(&mut self, turn: &mut Turn<'_>) {
         loop {
             while let Some(job) = self.dirty.pop_first() {
                 self.reconcile(job, turn);
@@ -137,89 +198,10 @@ impl Scheduler {
                 break;
             }
         }
-        self.request_plans(turn);
-        self.dispatch(turn);
-        self.finish_drains(turn);
     }
 
-    /// A worker that comes back under this id may keep it. Otherwise it registers as a new one, and holds nothing.
-    pub fn may_reattach(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(|worker| worker.is_present())
-    }
-
-    /// An id that no worker in the journal has had.
-    pub fn next_worker_id(&self) -> WorkerId {
-        WorkerId(self.worker_count + 1)
-    }
-
-    /// When `step` next needs `Input::Tick` if nothing else happens.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let leases = self.workers.values().filter(|worker| worker.is_present()).map(|worker| worker.lease_ends_at);
-        let jobs = self.jobs.values().filter_map(|job| self.job_deadline(job));
-        leases.chain(jobs).chain(self.resume_at).min()
-    }
-
-    fn job_deadline(&self, job: &Job) -> Option<Timestamp> {
-        if job.state.is_final() && job.result_expires_at.is_none() {
-            return None;
-        }
-        let backoffs = job.stages.iter().filter_map(|stage| stage.delayed.first().map(|(until, _)| *until));
-        [self.timeout_at(job), self.gives_up_at(job), job.result_expires_at].into_iter().flatten().chain(backoffs).min()
-    }
-
-    /// When a running job ends for its own timeout. A commit is never interrupted.
-    fn timeout_at(&self, job: &Job) -> Option<Timestamp> {
-        let running = job.state == windrow_model::JobState::Running;
-        Some(job.started_at.filter(|_| running)? + job.spec.timeout?)
-    }
-
-    /// When a running job ends because there is no worker.
-    pub(crate) fn gives_up_at(&self, job: &Job) -> Option<Timestamp> {
-        let waits =
-            job.state == windrow_model::JobState::Running && job.running_slots == 0 && !self.has_active_workers();
-        let started_at = job.started_at.filter(|_| waits)?;
-        Some(started_at.max(self.workerless_since) + self.limits.no_worker_grace)
-    }
-
-    pub(crate) fn has_active_workers(&self) -> bool {
-        self.workers.values().any(|worker| worker.state == WorkerState::Active)
-    }
-
-    fn pass_deadlines(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        let silent: Vec<WorkerId> = self
-            .workers
-            .values()
-            .filter(|worker| worker.is_present() && worker.lease_ends_at <= now)
-            .map(|worker| worker.id)
-            .collect();
-        for worker in silent {
-            self.lease_ended(worker, turn);
-        }
-        let due = |job: &&Job| self.job_deadline(job).is_some_and(|deadline| deadline <= now);
-        let due: Vec<JobId> = self.jobs.values().filter(due).map(|job| job.id).collect();
-        for id in due {
-            self.pass_job_deadlines(id, turn);
-        }
-    }
-
-    fn pass_job_deadlines(&mut self, id: JobId, turn: &mut Turn<'_>) {
-        let passed = |deadline: Option<Timestamp>| deadline.is_some_and(|deadline| deadline <= turn.now);
-        let Some(job) = self.jobs.get(&id) else { return };
-        if passed(self.timeout_at(job)) {
-            return self.job_timed_out(id, turn);
-        }
-        if passed(self.gives_up_at(job)) {
-            return self.job_without_workers(id, turn);
-        }
-        let expired = passed(job.result_expires_at);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        for stage in &mut job.stages {
-            stage.wake_delayed(turn.now);
-        }
-        if expired {
-            job.result_expires_at = None;
-            self.dirty.insert(id);
-        }
+    /// The newest attempt number that was given out.
+    pub(crate) fn newest_attempt(&self) -> AttemptId {
+        AttemptId { epoch: self.epoch, n: self.attempt_count }
     }
 }

@@ -1,14 +1,13 @@
-//! A stage, its tasks and every attempt at them. Only state and counting: who decides is in `demand` and `attempt`.
+//! A stage and its tasks. Only state and counting: who decides is in `demand` and `attempt`.
 
 use std::collections::BTreeSet;
 
-use windrow_model::{
-    AttemptId, AttemptState, Failure, MapOutputId, StageId, StagePlan, StageState, TaskId, TaskOutput, Timestamp,
-    WorkerId,
-};
+use windrow_model::{AttemptId, MapOutputId, StageId, StagePlan, StageState, TaskId, TaskOutput, Timestamp, WorkerId};
 
-/// Attempts of one task that are remembered. Counted failures end a job long before; only preemption can go on.
-const ATTEMPTS_KEPT: usize = 64;
+use crate::backlog::Backlog;
+use crate::durations::Durations;
+use crate::inputs::Inputs;
+use crate::task::{Task, TaskState};
 
 /// What becomes of a stage's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,85 +40,31 @@ pub(crate) struct Stage {
     pub released: bool,
     pub ever_done: bool,
     pub tasks: Vec<Task>,
-    /// Tasks that can be placed when the inputs are there: re-runs first, then by index.
-    pub pending: BTreeSet<(Urgency, u32)>,
+    /// Tasks that can be placed when the inputs are there.
+    pub backlog: Backlog,
     /// Tasks that wait for their back-off to end.
     pub delayed: BTreeSet<(Timestamp, u32)>,
-    /// Tasks whose output is there.
-    pub available: u32,
+    /// Tasks with a live attempt.
+    pub live: BTreeSet<u32>,
     /// Live attempts.
     pub running: u32,
+    /// Tasks whose output is there.
+    pub available: u32,
+    /// Tasks whose output may come back with an awaited worker.
+    pub expected: u32,
     /// Times a task of this stage was queued again after its output had been there.
     pub reruns: u32,
     /// Of the newest successful attempt of each task.
     pub rows: u64,
     pub bytes: u64,
+    /// Of successful attempts.
+    pub durations: Durations,
+    /// A look at slow attempts is due some time.
+    pub watched: bool,
+    /// What its tasks read, while that does not change.
+    pub inputs: Option<Inputs>,
     /// A task has finished since watchers were told.
     pub progressed: bool,
-}
-
-/// Order of pending tasks within a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// Its output was there and is gone: others wait for it.
-    Rerun,
-    Normal,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Task {
-    pub state: TaskState,
-    pub attempts: Vec<Attempt>,
-    pub tries: u32,
-    /// Failures that count against `Limits::attempts_max`.
-    pub failures: u32,
-    pub out_of_memory: u32,
-    pub unavailable: u32,
-    /// Times its output was reported unreadable.
-    pub blames: u32,
-    /// Workers that died while they ran this task.
-    pub deaths: Vec<WorkerId>,
-    /// Workers that failed it; others are preferred.
-    pub avoid: Vec<WorkerId>,
-    /// The next attempt gets a worker to itself.
-    pub whole_worker: bool,
-    /// It has had an output at some time.
-    pub produced: bool,
-    pub rows: u64,
-    pub bytes: u64,
-}
-
-/// Where a task stands. `Live` and `Available` speak of its newest attempt (I-3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TaskState {
-    /// Not asked for: never needed yet, or its output was released.
-    #[default]
-    Idle,
-    Pending {
-        since: Timestamp,
-    },
-    Delayed {
-        until: Timestamp,
-    },
-    Live,
-    Available,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub id: AttemptId,
-    pub try_number: u32,
-    pub worker: WorkerId,
-    pub state: AttemptState,
-    pub slots: u32,
-    pub assigned_at: Timestamp,
-    pub started_at: Option<Timestamp>,
-    pub ended_at: Option<Timestamp>,
-    pub failure: Option<Failure>,
-    /// Figures stay; bytes and files are dropped when the output is given up.
-    pub output: TaskOutput,
-    /// Attempt counter when the output was lost: attempts with a smaller number may still complain about it.
-    pub lost_at: Option<u64>,
 }
 
 impl Stage {
@@ -134,16 +79,22 @@ impl Stage {
             state: StageState::Waiting,
             since: now,
             wanted: false,
-            released: false,
+            // A stage without tasks is done from the start.
+            released: tasks.is_empty(),
             ever_done: tasks.is_empty(),
             tasks,
-            pending: BTreeSet::new(),
+            backlog: Backlog::default(),
             delayed: BTreeSet::new(),
-            available: 0,
+            live: BTreeSet::new(),
             running: 0,
+            available: 0,
+            expected: 0,
             reruns: 0,
             rows: 0,
             bytes: 0,
+            durations: Durations::default(),
+            watched: false,
+            inputs: None,
             progressed: false,
         }
     }
@@ -157,6 +108,11 @@ impl Stage {
         self.available as usize == self.tasks.len()
     }
 
+    /// Nothing of it runs, is held or may come back.
+    pub fn is_empty(&self) -> bool {
+        self.running == 0 && self.available == 0 && self.expected == 0
+    }
+
     /// The output is held by a worker and goes away with it.
     pub fn is_resident(&self, output: &TaskOutput) -> bool {
         match self.role {
@@ -166,14 +122,25 @@ impl Stage {
         }
     }
 
+    /// The output of a task that is there or expected, and the worker that holds it; `None` if it is not resident.
+    pub fn resident(&self, index: u32) -> Option<(MapOutputId, WorkerId)> {
+        let task = &self.tasks[index as usize];
+        let (by, at) = match task.state {
+            TaskState::Available { by, at } | TaskState::Expected { by, at } => (by, at),
+            TaskState::Idle | TaskState::Pending { .. } | TaskState::Delayed { .. } | TaskState::Live => return None,
+        };
+        let output = MapOutputId { task: self.task_id(index), attempt: by };
+        self.is_resident(&task.find(by)?.output).then_some((output, at))
+    }
+
     pub fn tasks_done(&self) -> u32 {
-        if self.released { self.tasks.len() as u32 } else { self.available }
+        if self.released { self.tasks.len() as u32 } else { self.available + self.expected }
     }
 
     /// Asks for one more attempt at a task that has neither a live attempt nor an output.
     pub fn queue(&mut self, index: u32, now: Timestamp, until: Option<Timestamp>) {
+        let slots = self.plan.tasks[index as usize].slots;
         let task = &mut self.tasks[index as usize];
-        let urgency = task.urgency();
         match until {
             Some(until) if until > now => {
                 task.state = TaskState::Delayed { until };
@@ -181,22 +148,21 @@ impl Stage {
             }
             Some(_) | None => {
                 task.state = TaskState::Pending { since: now };
-                self.pending.insert((urgency, index));
+                self.backlog.insert(task.wish(slots), task.urgency(), index);
             }
         }
     }
 
     /// Takes a pending or delayed task back.
     pub fn unqueue(&mut self, index: u32) {
+        let slots = self.plan.tasks[index as usize].slots;
         let task = &mut self.tasks[index as usize];
         match task.state {
-            TaskState::Pending { .. } => {
-                self.pending.remove(&(task.urgency(), index));
-            }
+            TaskState::Pending { .. } => self.backlog.remove(&task.wish(slots), task.urgency(), index),
             TaskState::Delayed { until } => {
                 self.delayed.remove(&(until, index));
             }
-            TaskState::Idle | TaskState::Live | TaskState::Available => return,
+            TaskState::Idle | TaskState::Live | TaskState::Available { .. } | TaskState::Expected { .. } => return,
         }
         task.state = TaskState::Idle;
     }
@@ -208,77 +174,68 @@ impl Stage {
                 return;
             }
             self.delayed.pop_first();
-            let task = &mut self.tasks[index as usize];
-            task.state = TaskState::Pending { since: now };
-            let urgency = task.urgency();
-            self.pending.insert((urgency, index));
+            self.queue(index, now, None);
         }
     }
 
-    /// Forgets an available output's bytes and files. Returns the worker that still holds it, if one does.
-    pub fn give_up_output(&mut self, index: u32, lost_at: Option<u64>) -> Option<(MapOutputId, WorkerId)> {
-        let task_id = self.task_id(index);
-        let task = &self.tasks[index as usize];
-        if task.state != TaskState::Available {
-            return None;
-        }
-        let resident = self.is_resident(&task.newest().output);
-        let task = &mut self.tasks[index as usize];
-        task.state = TaskState::Idle;
-        let attempt = task.newest_mut();
-        attempt.lost_at = lost_at;
-        attempt.strip_output();
-        let held = (MapOutputId { task: task_id, attempt: attempt.id }, attempt.worker);
-        self.available -= 1;
-        resident.then_some(held)
-    }
-
-    /// Takes the output of the newest attempt into the stage's figures.
-    pub fn accept_output(&mut self, index: u32, output: TaskOutput) {
+    /// Takes the output of a successful attempt into the stage's figures. The task has no other output.
+    pub fn accept_output(&mut self, index: u32, by: AttemptId, at: WorkerId, output: TaskOutput) {
         let task = &mut self.tasks[index as usize];
         self.rows = self.rows - task.rows + output.rows;
         self.bytes = self.bytes - task.bytes + output.bytes;
         task.rows = output.rows;
         task.bytes = output.bytes;
         task.produced = true;
-        task.state = TaskState::Available;
-        task.newest_mut().output = output;
+        // After a recovery an earlier success may be replaced that did not come back in time.
+        for replaced in task.attempts.iter_mut().filter(|attempt| attempt.is_counted()) {
+            replaced.lost_at = Some(by);
+            replaced.strip_output();
+        }
+        if let Some(attempt) = task.find_mut(by) {
+            attempt.output = output;
+            attempt.lost_at = None;
+        }
+        task.state = TaskState::Available { by, at };
         self.available += 1;
-        self.ever_done |= self.is_complete();
+        self.ever_done |= self.available + self.expected == self.tasks.len() as u32;
         self.progressed = true;
     }
-}
 
-impl Task {
-    pub fn urgency(&self) -> Urgency {
-        if self.produced { Urgency::Rerun } else { Urgency::Normal }
-    }
-
-    /// The attempt that `Live` and `Available` speak of.
-    pub fn newest(&self) -> &Attempt {
-        self.attempts.last().expect("I-3: a live or available task has an attempt")
-    }
-
-    pub fn newest_mut(&mut self) -> &mut Attempt {
-        self.attempts.last_mut().expect("I-3: a live or available task has an attempt")
-    }
-
-    pub fn push(&mut self, attempt: Attempt) {
-        if self.attempts.len() == ATTEMPTS_KEPT {
-            self.attempts.remove(0);
+    /// Whether an available output is there will be known when its worker comes back.
+    pub fn doubt(&mut self, index: u32) {
+        let task = &mut self.tasks[index as usize];
+        if let TaskState::Available { by, at } = task.state {
+            task.state = TaskState::Expected { by, at };
+            self.available -= 1;
+            self.expected += 1;
         }
-        self.attempts.push(attempt);
     }
 
-    pub fn find(&self, id: AttemptId) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.id == id)
+    /// An expected output is there.
+    pub fn confirm(&mut self, index: u32) {
+        let task = &mut self.tasks[index as usize];
+        if let TaskState::Expected { by, at } = task.state {
+            task.state = TaskState::Available { by, at };
+            self.expected -= 1;
+            self.available += 1;
+        }
     }
-}
 
-impl Attempt {
-    pub fn strip_output(&mut self) {
-        self.output.inline = None;
-        self.output.files = Vec::new();
-        self.output.partition_bytes = Vec::new();
+    /// An available or expected output is not there any more; its task is idle. Says which attempt's, and where it was.
+    pub fn vacate(&mut self, index: u32) -> Option<(AttemptId, WorkerId)> {
+        let task = &mut self.tasks[index as usize];
+        let (by, at) = match task.state {
+            TaskState::Available { by, at } => {
+                self.available -= 1;
+                (by, at)
+            }
+            TaskState::Expected { by, at } => {
+                self.expected -= 1;
+                (by, at)
+            }
+            TaskState::Idle | TaskState::Pending { .. } | TaskState::Delayed { .. } | TaskState::Live => return None,
+        };
+        task.state = TaskState::Idle;
+        Some((by, at))
     }
 }

@@ -1,19 +1,20 @@
 //! Read-only views that the shell turns into answers.
 
 use windrow_model::{
-    AttemptId, AttemptState, ErrorReport, Failure, JobId, JobSpec, JobState, MapOutputId, StageId, StageState,
-    StepOutcome, TaskId, TaskOutput, Timestamp, WorkerId, WorkerState,
+    AttemptId, AttemptState, ErrorReport, Failure, JobId, JobSpec, JobState, StageId, StageState, StepOutcome, TaskId,
+    TaskOutput, Timestamp, WorkerId, WorkerState,
 };
 
-use crate::job::{Job, Reason, Step, StepPhase, outcome_stage};
-use crate::stage::{Attempt, Stage, Task, TaskState};
+use crate::job::{Job, Reason, Step, StepPhase};
+use crate::stage::Stage;
+use crate::task::{Attempt, Task};
 use crate::worker::Worker;
 use crate::{Scheduler, WorkerSpec};
 
 /// One job.
 #[derive(Clone, Copy)]
 pub struct JobView<'a> {
-    job: &'a Job,
+    pub(crate) job: &'a Job,
 }
 
 /// One planned statement of a job.
@@ -48,33 +49,6 @@ pub struct WorkerView<'a> {
     worker: &'a Worker,
 }
 
-/// One output of a step's result, in task order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResultPart<'a> {
-    pub output: MapOutputId,
-    /// Where to fetch it; `None` when the rows are inline.
-    pub worker: Option<WorkerId>,
-    pub inline: Option<&'a [u8]>,
-    pub rows: u64,
-    pub bytes: u64,
-}
-
-/// Whether the rows of a step can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ResultState<'a> {
-    /// The step does not exist or leaves no rows for the client.
-    None,
-    /// The step has not finished.
-    Pending,
-    Available,
-    /// Rows were lost with a worker and are being computed again.
-    Restoring,
-    /// The result's lifetime is over, or the job failed or was cancelled after it.
-    Released,
-    /// Rows were lost and could not be computed again.
-    Failed(&'a ErrorReport),
-}
-
 impl Scheduler {
     pub fn job(&self, id: JobId) -> Option<JobView<'_>> {
         self.jobs.get(&id).map(|job| JobView { job })
@@ -86,34 +60,12 @@ impl Scheduler {
     }
 
     pub fn worker(&self, id: WorkerId) -> Option<WorkerView<'_>> {
-        self.workers.get(&id).map(|worker| WorkerView { worker })
+        self.roster.get(id).map(|worker| WorkerView { worker })
     }
 
     /// Workers that are present, and the most recent of those that are gone or lost.
     pub fn workers(&self) -> impl DoubleEndedIterator<Item = WorkerView<'_>> {
-        self.workers.values().map(|worker| WorkerView { worker })
-    }
-
-    /// The rows of a finished step with `StepOutcome::Result`, ordered by task.
-    /// `None` while not all of them are there; [`JobView::result`] says why.
-    pub fn result_outputs(&self, job: JobId, step: u32) -> Option<Vec<ResultPart<'_>>> {
-        let job = self.jobs.get(&job)?;
-        if (JobView { job }).result(step) != ResultState::Available {
-            return None;
-        }
-        let stage = &job.stages[outcome_stage(job.steps[step as usize].outcome)? as usize];
-        Some((0..).zip(&stage.tasks).map(|(index, task)| result_part(stage, index, task)).collect())
-    }
-}
-
-fn result_part<'a>(stage: &'a Stage, index: u32, task: &'a Task) -> ResultPart<'a> {
-    let attempt = task.newest();
-    ResultPart {
-        output: MapOutputId { task: stage.task_id(index), attempt: attempt.id },
-        worker: attempt.output.inline.is_none().then_some(attempt.worker),
-        inline: attempt.output.inline.as_deref(),
-        rows: attempt.output.rows,
-        bytes: attempt.output.bytes,
+        self.roster.values().map(|worker| WorkerView { worker })
     }
 }
 
@@ -144,7 +96,7 @@ impl<'a> JobView<'a> {
         self.job.submitted_at
     }
 
-    /// When it was admitted; after a recovery, when the new leader took over.
+    /// When it was admitted.
     pub fn started_at(&self) -> Option<Timestamp> {
         self.job.started_at
     }
@@ -177,6 +129,11 @@ impl<'a> JobView<'a> {
         self.job.running_slots
     }
 
+    /// It was taken over from an earlier leader, and waits for its workers to come back.
+    pub fn is_recovering(&self) -> bool {
+        self.job.recovering
+    }
+
     /// It has succeeded, and computes lost rows of its result again.
     pub fn is_restoring(&self) -> bool {
         self.job.is_restoring()
@@ -184,31 +141,6 @@ impl<'a> JobView<'a> {
 
     pub fn result_expires_at(&self) -> Option<Timestamp> {
         self.job.result_expires_at
-    }
-
-    /// Steps that leave rows for the client, in order.
-    pub fn result_steps(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.steps().filter(|step| matches!(step.outcome(), StepOutcome::Result { .. })).map(|step| step.index())
-    }
-
-    /// Whether the rows of a step can be read.
-    pub fn result(&self, step: u32) -> ResultState<'a> {
-        let Some(planned) = self.job.steps.get(step as usize) else {
-            return ResultState::None;
-        };
-        let StepOutcome::Result { stage } = planned.outcome else {
-            return ResultState::None;
-        };
-        if let Some(report) = &self.job.result_failure {
-            return ResultState::Failed(report);
-        }
-        let stage = &self.job.stages[stage as usize];
-        match (&planned.phase, stage.wanted) {
-            (StepPhase::Running | StepPhase::Committing { .. }, true) => ResultState::Pending,
-            (StepPhase::Finished, true) if stage.is_complete() => ResultState::Available,
-            (StepPhase::Finished, true) => ResultState::Restoring,
-            (_, false) => ResultState::Released,
-        }
     }
 }
 
@@ -316,7 +248,7 @@ impl<'a> TaskView<'a> {
 
     /// Its output is there now.
     pub fn is_available(&self) -> bool {
-        self.task.state == TaskState::Available
+        self.task.is_available()
     }
 
     /// All attempts, oldest first (the newest 64 if there were more).
@@ -332,7 +264,7 @@ impl<'a> AttemptView<'a> {
 
     /// 1 for the first try.
     pub fn try_number(&self) -> u32 {
-        self.attempt.try_number
+        self.attempt.run.try_number
     }
 
     pub fn worker(&self) -> WorkerId {
@@ -343,16 +275,22 @@ impl<'a> AttemptView<'a> {
         self.attempt.state
     }
 
+    /// It was started while another attempt at the task was live.
+    pub fn is_speculative(&self) -> bool {
+        self.attempt.run.speculative
+    }
+
+    /// Zero for one that an earlier leader started and nobody recorded.
     pub fn slots(&self) -> u32 {
-        self.attempt.slots
+        self.attempt.run.slots
     }
 
     pub fn assigned_at(&self) -> Timestamp {
-        self.attempt.assigned_at
+        self.attempt.run.assigned_at
     }
 
     pub fn started_at(&self) -> Option<Timestamp> {
-        self.attempt.started_at
+        self.attempt.run.started_at
     }
 
     pub fn ended_at(&self) -> Option<Timestamp> {
@@ -360,7 +298,7 @@ impl<'a> AttemptView<'a> {
     }
 
     pub fn failure(&self) -> Option<&'a Failure> {
-        self.attempt.failure.as_ref()
+        self.attempt.failure.as_deref()
     }
 
     /// Rows, bytes and memory of a successful attempt; zeros before. Inline bytes are there only while they are kept.
@@ -384,7 +322,7 @@ impl<'a> WorkerView<'a> {
     }
 
     pub fn state(&self) -> WorkerState {
-        self.worker.state
+        self.worker.state()
     }
 
     pub fn since(&self) -> Timestamp {
@@ -396,7 +334,17 @@ impl<'a> WorkerView<'a> {
     }
 
     pub fn slots_free(&self) -> u32 {
-        self.worker.slots_free
+        self.worker.slots_free()
+    }
+
+    /// Until then it gets tasks only while there is no other worker.
+    pub fn excluded_until(&self) -> Option<Timestamp> {
+        self.worker.excluded_until()
+    }
+
+    /// When a draining worker gives up what it has not handed over.
+    pub fn drain_ends_at(&self) -> Option<Timestamp> {
+        self.worker.drain.as_ref().map(|drain| drain.ends_at)
     }
 
     pub fn lease_ends_at(&self) -> Timestamp {
@@ -408,7 +356,7 @@ impl<'a> WorkerView<'a> {
         self.worker.running.iter().copied()
     }
 
-    /// Outputs it holds that somebody still needs.
+    /// Outputs it holds that somebody still needs; an awaited worker may hold them.
     pub fn outputs_held(&self) -> usize {
         self.worker.outputs.len()
     }

@@ -19,6 +19,8 @@ pub enum WaitReason {
     RunningJobsMax { running: usize, max: usize, ahead: usize },
     /// There is no active worker since then; the job gives up `fails_in` after the scheduler's last step.
     NoWorkers { since: Timestamp, fails_in: Option<Duration> },
+    /// The coordinator was replaced; the job goes on when its workers are back, or at `ends_at`.
+    Recovering { awaited: usize, ends_at: Timestamp, left: Duration },
     /// The statement is being planned.
     Planning { step: u32 },
     /// The outputs of the statement are being published.
@@ -31,6 +33,8 @@ pub enum WaitReason {
     NoFreeSlot { stage: StageId, tasks: u32, needed: u32, free_max: u32 },
     /// The free slots are kept for a wide task that waited first.
     Reserved { stage: StageId, worker: WorkerId, holder: TaskId },
+    /// Workers have room and get no tasks, because they kept failing or being lost; see their reasons.
+    Excluded { stage: StageId, workers: Vec<WorkerId> },
     /// The last attempt failed on something that may pass; it is tried again `wait` after the scheduler's last step.
     Backoff { task: TaskId, wait: Duration },
     /// The job has succeeded; rows of its result were lost with a worker and are computed again.
@@ -44,12 +48,14 @@ impl WaitReason {
             WaitReason::Ended { .. } => "ended",
             WaitReason::RunningJobsMax { .. } => "running-jobs-max",
             WaitReason::NoWorkers { .. } => "no-workers",
+            WaitReason::Recovering { .. } => "recovering",
             WaitReason::Planning { .. } => "planning",
             WaitReason::Commit { .. } => "commit",
             WaitReason::InputStages { .. } => "input-stages",
             WaitReason::Attempts { .. } => "attempts",
             WaitReason::NoFreeSlot { .. } => "no-free-slot",
             WaitReason::Reserved { .. } => "reserved",
+            WaitReason::Excluded { .. } => "excluded",
             WaitReason::Backoff { .. } => "backoff",
             WaitReason::RestoringResult { .. } => "restoring-result",
         }
@@ -68,6 +74,10 @@ impl fmt::Display for WaitReason {
             }
             WaitReason::NoWorkers { fails_in: None, .. } => {
                 write!(f, "no worker accepts tasks; start one with `windrow worker`")
+            }
+            WaitReason::Recovering { awaited, left, .. } => {
+                let workers = count(*awaited as u32, "worker");
+                write!(f, "the coordinator was replaced; {workers} may still come back, for {left:.0?} at most")
             }
             WaitReason::Planning { step } => write!(f, "statement {} is being planned", step + 1),
             WaitReason::Commit { step } => write!(f, "the output of statement {} is being committed", step + 1),
@@ -88,6 +98,11 @@ impl fmt::Display for WaitReason {
                     f,
                     "{stage} waits because the free slots of {worker} are kept for {holder}, which needs more of them"
                 )
+            }
+            WaitReason::Excluded { stage, workers } => {
+                let names: Vec<String> = workers.iter().map(WorkerId::to_string).collect();
+                let names = names.join(", ");
+                write!(f, "{stage} would fit on {names}, excluded for failures; `windrow workers` says until when")
             }
             WaitReason::Backoff { task, wait } => {
                 write!(f, "{task} is tried again in {wait:.1?}, after an outside service did not answer")
@@ -131,7 +146,11 @@ impl Scheduler {
 
     fn why_running(&self, job: &Job) -> Vec<WaitReason> {
         let mut reasons = Vec::new();
-        if !self.has_active_workers() {
+        if let Some(ends_at) = self.recovery_ends_at.filter(|_| job.recovering) {
+            let (awaited, left) = (self.roster.awaited().len(), ends_at.since(self.clock));
+            return vec![WaitReason::Recovering { awaited, ends_at, left }];
+        }
+        if !self.roster.has_active() {
             reasons.push(WaitReason::NoWorkers {
                 since: self.workerless_since,
                 fails_in: self.gives_up_at(job).map(|at| at.since(self.clock)),
@@ -169,7 +188,7 @@ impl Scheduler {
         if let Some(&(until, index)) = stage.delayed.first() {
             reasons.push(WaitReason::Backoff { task: stage.task_id(index), wait: until.since(self.clock) });
         }
-        if stage.pending.is_empty() {
+        if stage.backlog.is_empty() {
             return reasons;
         }
         if job.inputs_ready(stage) {
@@ -182,18 +201,31 @@ impl Scheduler {
         reasons
     }
 
-    fn why_pending(&self, stage: &Stage) -> Option<WaitReason> {
-        let tasks = stage.pending.len() as u32;
-        match self.placement_of(stage)? {
+    fn why_pending(&self, stage: &Stage) -> Vec<WaitReason> {
+        let tasks = stage.backlog.len() as u32;
+        let Some(choice) = self.placement_of(stage) else { return Vec::new() };
+        match choice {
             Choice::Wait { needed, free_max, .. } => {
-                Some(WaitReason::NoFreeSlot { stage: stage.id, tasks, needed, free_max })
+                let mut reasons = vec![WaitReason::NoFreeSlot { stage: stage.id, tasks, needed, free_max }];
+                reasons.extend(self.why_excluded(stage, needed));
+                reasons
             }
             Choice::Reserved(kept) => {
-                Some(WaitReason::Reserved { stage: stage.id, worker: kept.worker, holder: kept.task })
+                vec![WaitReason::Reserved { stage: stage.id, worker: kept.worker, holder: kept.task }]
             }
-            Choice::NoWorkers => Some(WaitReason::NoWorkers { since: self.workerless_since, fails_in: None }),
+            Choice::NoWorkers => vec![WaitReason::NoWorkers { since: self.workerless_since, fails_in: None }],
             // I-6: `dispatch` leaves no task behind that fits.
-            Choice::Place { .. } => None,
+            Choice::Place { .. } => Vec::new(),
         }
+    }
+
+    /// Excluded workers that would have room.
+    fn why_excluded(&self, stage: &Stage, needed: u32) -> Option<WaitReason> {
+        if self.roster.excluded_free_max() < needed {
+            return None;
+        }
+        let excluded = self.roster.values().filter(|worker| worker.is_active() && worker.excluded_until().is_some());
+        let workers = excluded.filter(|worker| worker.slots_free() >= needed).map(|worker| worker.id).collect();
+        Some(WaitReason::Excluded { stage: stage.id, workers })
     }
 }

@@ -1,52 +1,262 @@
-//! A worker as the scheduler sees it: slots, lease, what it runs and what it holds.
+//! A worker as the scheduler sees it, and all workers with the index that placement reads.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windrow_model::{AttemptId, MapOutputId, Timestamp, WorkerId, WorkerState};
 
 use crate::WorkerSpec;
+use crate::drain::Drain;
 use crate::job::Reason;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
     pub id: WorkerId,
     pub spec: WorkerSpec,
-    pub state: WorkerState,
     pub since: Timestamp,
     pub reason: Reason,
     pub lease_ends_at: Timestamp,
-    pub slots_free: u32,
     pub running: BTreeSet<AttemptId>,
-    /// Outputs it holds that somebody still needs.
+    /// Outputs it holds that somebody still needs; those it is expected to hold while it is awaited.
     pub outputs: BTreeSet<MapOutputId>,
+    /// A look at attempts that do not move is due some time.
+    pub watched: bool,
+    pub drain: Option<Box<Drain>>,
+    // What the roster's index depends on is changed by the roster only.
+    state: WorkerState,
+    slots_free: u32,
+    excluded_until: Option<Timestamp>,
 }
 
 impl Worker {
-    pub fn new(id: WorkerId, spec: WorkerSpec, now: Timestamp, lease_ends_at: Timestamp) -> Self {
+    pub fn new(id: WorkerId, spec: WorkerSpec, state: WorkerState, now: Timestamp, lease_ends_at: Timestamp) -> Self {
         let slots = spec.slots.max(1);
         Worker {
             id,
             spec: WorkerSpec { slots, ..spec },
-            state: WorkerState::Active,
             since: now,
             reason: Reason::new("registered", "registered"),
             lease_ends_at,
-            slots_free: slots,
             running: BTreeSet::new(),
             outputs: BTreeSet::new(),
+            watched: false,
+            drain: None,
+            state,
+            slots_free: slots,
+            excluded_until: None,
         }
     }
 
-    /// Gets new tasks.
+    pub fn state(&self) -> WorkerState {
+        self.state
+    }
+
+    pub fn slots_free(&self) -> u32 {
+        self.slots_free
+    }
+
+    /// Until then it gets tasks only while there is no other worker.
+    pub fn excluded_until(&self) -> Option<Timestamp> {
+        self.excluded_until
+    }
+
+    /// Accepts tasks.
     pub fn is_active(&self) -> bool {
         self.state == WorkerState::Active
     }
 
-    /// Can be talked to.
+    /// Can be talked to, or may come back.
     pub fn is_present(&self) -> bool {
         match self.state {
             WorkerState::Joining | WorkerState::Active | WorkerState::Draining => true,
             WorkerState::Gone | WorkerState::Lost => false,
+        }
+    }
+
+    /// Known from the journal; it has not come back since this leader took over.
+    pub fn is_awaited(&self) -> bool {
+        self.state == WorkerState::Joining
+    }
+}
+
+/// Active workers, by what placement asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seats {
+    by_free: BTreeSet<(Reverse<u32>, WorkerId)>,
+    by_slots: BTreeSet<(u32, WorkerId)>,
+}
+
+impl Seats {
+    pub fn len(&self) -> usize {
+        self.by_free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_free.is_empty()
+    }
+
+    /// Free slots and worker: most free slots first, then the lowest id.
+    pub fn by_free(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
+        self.by_free.iter().map(|(Reverse(free), id)| (*free, *id))
+    }
+
+    pub fn free_max(&self) -> u32 {
+        self.by_free.first().map_or(0, |(Reverse(free), _)| *free)
+    }
+
+    /// Slots and worker, most slots first.
+    pub fn by_slots(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
+        self.by_slots.iter().rev().copied()
+    }
+
+    pub fn has(&self, free: u32, id: WorkerId) -> bool {
+        self.by_free.contains(&(Reverse(free), id))
+    }
+
+    fn insert(&mut self, worker: &Worker) {
+        self.by_free.insert((Reverse(worker.slots_free), worker.id));
+        self.by_slots.insert((worker.spec.slots, worker.id));
+    }
+
+    fn remove(&mut self, worker: &Worker) {
+        self.by_free.remove(&(Reverse(worker.slots_free), worker.id));
+        self.by_slots.remove(&(worker.spec.slots, worker.id));
+    }
+}
+
+/// What is known about workers by their state; kept up to date by the roster.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    /// Active and not excluded.
+    usable: Seats,
+    /// Active and excluded.
+    excluded: Seats,
+    draining: BTreeSet<WorkerId>,
+    awaited: BTreeSet<WorkerId>,
+}
+
+/// All workers, present and recently departed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roster {
+    workers: BTreeMap<WorkerId, Worker>,
+    index: Index,
+}
+
+impl Roster {
+    pub fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        self.workers.get_mut(&id)
+    }
+
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    pub fn present(&self, id: WorkerId) -> Option<&Worker> {
+        self.get(id).filter(|worker| worker.is_present())
+    }
+
+    /// The workers that get tasks. An excluded one does only while there is no other.
+    pub fn seats(&self) -> &Seats {
+        if self.index.usable.is_empty() { &self.index.excluded } else { &self.index.usable }
+    }
+
+    /// The most free slots of an excluded worker that is passed over.
+    pub fn excluded_free_max(&self) -> u32 {
+        if self.index.usable.is_empty() { 0 } else { self.index.excluded.free_max() }
+    }
+
+    pub fn has_active(&self) -> bool {
+        !self.index.usable.is_empty() || !self.index.excluded.is_empty()
+    }
+
+    pub fn draining(&self) -> &BTreeSet<WorkerId> {
+        &self.index.draining
+    }
+
+    pub fn awaited(&self) -> &BTreeSet<WorkerId> {
+        &self.index.awaited
+    }
+
+    pub fn insert(&mut self, worker: Worker) {
+        self.index.insert(&worker);
+        self.workers.insert(worker.id, worker);
+    }
+
+    pub fn forget(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.remove(&id) {
+            self.index.remove(&worker);
+        }
+    }
+
+    pub fn set_state(&mut self, id: WorkerId, state: WorkerState) {
+        self.change(id, |worker| worker.state = state);
+    }
+
+    pub fn set_excluded(&mut self, id: WorkerId, until: Option<Timestamp>) {
+        self.change(id, |worker| worker.excluded_until = until);
+    }
+
+    /// An awaited worker tells what it offers.
+    pub fn set_spec(&mut self, id: WorkerId, spec: WorkerSpec) {
+        self.change(id, |worker| {
+            let slots = spec.slots.max(1);
+            worker.spec = WorkerSpec { slots, ..spec };
+            worker.slots_free = slots;
+        });
+    }
+
+    pub fn grant(&mut self, id: WorkerId, slots: u32, attempt: AttemptId) {
+        self.change(id, |worker| {
+            worker.slots_free = worker.slots_free.checked_sub(slots).expect("I-2: granted slots fit the worker");
+            worker.running.insert(attempt);
+        });
+    }
+
+    pub fn give_back(&mut self, id: WorkerId, slots: u32, attempt: AttemptId) {
+        self.change(id, |worker| {
+            worker.slots_free += slots;
+            worker.running.remove(&attempt);
+        });
+    }
+
+    fn change(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        self.index.remove(worker);
+        change(worker);
+        self.index.insert(worker);
+    }
+}
+
+impl Index {
+    fn insert(&mut self, worker: &Worker) {
+        match (worker.state, worker.excluded_until) {
+            (WorkerState::Active, None) => self.usable.insert(worker),
+            (WorkerState::Active, Some(_)) => self.excluded.insert(worker),
+            (WorkerState::Joining, _) => {
+                self.awaited.insert(worker.id);
+            }
+            (WorkerState::Draining, _) => {
+                self.draining.insert(worker.id);
+            }
+            (WorkerState::Gone | WorkerState::Lost, _) => {}
+        }
+    }
+
+    fn remove(&mut self, worker: &Worker) {
+        match (worker.state, worker.excluded_until) {
+            (WorkerState::Active, None) => self.usable.remove(worker),
+            (WorkerState::Active, Some(_)) => self.excluded.remove(worker),
+            (WorkerState::Joining, _) => {
+                self.awaited.remove(&worker.id);
+            }
+            (WorkerState::Draining, _) => {
+                self.draining.remove(&worker.id);
+            }
+            (WorkerState::Gone | WorkerState::Lost, _) => {}
         }
     }
 }

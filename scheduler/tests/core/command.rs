@@ -6,7 +6,7 @@ use std::fmt::Write;
 use windrow_model::*;
 use windrow_scheduler::*;
 
-use crate::cluster::{Cluster, read_spec, stage_plan};
+use crate::cluster::{Cluster, read_attempt, read_spec, stage_plan};
 use crate::print::*;
 
 impl Cluster {
@@ -22,6 +22,14 @@ impl Cluster {
             }
             "events" => {
                 self.shows_events = words[1] == "on";
+                String::new()
+            }
+            "counts" => {
+                self.shows_counts = words[1] == "on";
+                String::new()
+            }
+            "durability" => {
+                self.shows_durability = words[1] == "on";
                 String::new()
             }
             "submit" => {
@@ -69,8 +77,34 @@ impl Cluster {
             }
             "heard" => self.print(Input::WorkerHeard { worker: WorkerId(number(1)) }),
             "lose" => self.print(Input::WorkerDisconnected { worker: WorkerId(number(1)) }),
-            "drain" => self.print(Input::DrainRequested { worker: WorkerId(number(1)), within: None }),
-            "start" | "finish" | "fail" => self.report(&words),
+            "drain" => {
+                let within = options(&words[2..]).get("within").map(|text| parse_duration(text).expect("a duration"));
+                self.print(Input::DrainRequested { worker: WorkerId(number(1)), within })
+            }
+            "start" | "finish" | "fail" | "done" | "progress" => self.report(&words),
+            "mute" => {
+                self.fakes.muted.insert(WorkerId(number(1)));
+                String::new()
+            }
+            "unmute" => {
+                self.fakes.muted.remove(&WorkerId(number(1)));
+                String::new()
+            }
+            "copied" => {
+                let input = self.fakes.copy(WorkerId(number(1))).expect("a batch to copy");
+                self.print(input)
+            }
+            "notcopied" => {
+                let input = self.fakes.refuse_copy(WorkerId(number(1))).expect("a batch to copy");
+                self.print(input)
+            }
+            "back" => {
+                let worker = WorkerId(number(1));
+                assert!(self.core.may_reattach(worker), "{worker} may not come back");
+                let spec = self.core.worker(worker).expect("a worker").spec().clone();
+                let inventory = self.fakes.get(worker).inventory();
+                self.print(Input::WorkerReattached { worker, spec, inventory })
+            }
             "unreachable" => {
                 let (output, worker) = self.read_output(words[1]);
                 self.print(Input::ResultUnreachable { output, worker })
@@ -80,7 +114,9 @@ impl Cluster {
                 self.print(Input::Tick)
             }
             "recover" => {
-                self.core = Scheduler::recover(self.now, 2, &self.journal, self.limits.clone());
+                // `lagging`: records that were told before they were durable are lost.
+                let records = if words.get(1) == Some(&"lagging") { self.durable } else { self.journal.len() };
+                self.recover(records);
                 self.print(Input::Tick)
             }
             "deadline" => format!("{:?}\n", self.core.next_deadline().map(|at| at.to_string())),
@@ -94,20 +130,31 @@ impl Cluster {
         }
     }
 
-    /// `start N`, `finish N… [inline] [files]`, `fail N KIND [OUTPUT]`; `all` stands for every live attempt.
+    /// `start N`, `finish N… [inline] [files] [bytes=B]`, `fail N KIND [OUTPUT]`, `progress N to=P`;
+    /// `done N` finishes without a report. `all` stands for every live attempt.
     fn report(&mut self, words: &[&str]) -> String {
-        let options: Vec<&str> = words.iter().copied().filter(|word| word.parse::<u64>().is_err()).collect();
-        let numbers: Vec<u64> = if words[1] == "all" {
-            self.live().iter().map(|(_, _, attempt)| attempt.n).collect()
+        let is_attempt = |word: &str| !word.starts_with('#') && read_attempt(word).is_some();
+        let options: Vec<&str> = words.iter().copied().filter(|word| !is_attempt(word)).collect();
+        let attempts: Vec<AttemptId> = if words[1] == "all" {
+            self.live().iter().map(|(_, _, attempt)| *attempt).collect()
         } else {
-            words[1..].iter().filter_map(|word| word.parse().ok()).collect()
+            words[1..].iter().filter(|word| is_attempt(word)).filter_map(|word| read_attempt(word)).collect()
         };
+        let named = crate::command::options(&options);
         let mut text = String::new();
-        for n in numbers {
-            let (_, worker, attempt) = self.find(n).expect("an attempt");
+        for attempt in attempts {
+            let (_, worker) = self.find(attempt).expect("an attempt");
             let input = match words[0] {
                 "start" => Input::AttemptStarted { worker, attempt },
                 "finish" => Input::AttemptFinished { worker, attempt, output: read_output(&options) },
+                "done" => {
+                    self.fakes.get(worker).finish(attempt, read_output(&options));
+                    continue;
+                }
+                "progress" => {
+                    let to = named["to"].parse().expect("a number");
+                    Input::AttemptProgressed { worker, progress: vec![(attempt, to)] }
+                }
                 _ => {
                     let failure = self.read_failure(&options, worker);
                     Input::AttemptFailed { worker, attempt, failure }
@@ -115,7 +162,7 @@ impl Cluster {
             };
             text += &self.print(input);
         }
-        text
+        if self.shows_counts { count_lines(&text) } else { text }
     }
 
     fn read_failure(&self, options: &[&str], worker: WorkerId) -> Failure {
@@ -125,11 +172,12 @@ impl Cluster {
             "user" => Failure::UserCode(report),
             "oom" => Failure::OutOfMemory(ErrorReport::new(ErrorKind::Exhausted, "SortExec needs more memory")),
             "panic" => Failure::Panicked(report),
+            "internal" => Failure::Internal(report),
             "unavailable" => {
                 Failure::Unavailable(ErrorReport::new(ErrorKind::Unavailable, "the store does not answer"))
             }
             "preempted" => Failure::Preempted { worker },
-            "disk" => Failure::DiskFull { path: "/spill".into() },
+            "disk" => Failure::DiskFull { path: format!("/spill-{}", worker.0) },
             "fetch" => {
                 let (output, peer) = self.read_output(options[2]);
                 Failure::FetchFailed { output, peer, detail: "no such output".into() }
@@ -144,24 +192,18 @@ impl Cluster {
 
     /// `#3`: the output of attempt 3, and its worker.
     fn read_output(&self, text: &str) -> (MapOutputId, WorkerId) {
-        let n = text.trim_start_matches('#').parse().expect("an attempt number");
-        let (task, worker, attempt) = self.find(n).expect("an attempt");
+        let attempt = read_attempt(text).expect("an attempt number");
+        let (task, worker) = self.find(attempt).expect("an attempt");
         (MapOutputId { task, attempt }, worker)
     }
 
     fn print(&mut self, input: Input) -> String {
         let outbox = self.step(input);
         let mut text = String::new();
-        outbox.records.iter().for_each(|record| print_record(&mut text, record));
-        outbox.replies.iter().for_each(|reply| print_reply(&mut text, reply));
-        for PlanRequest { job, step, first_stage, cluster } in &outbox.plan_requests {
-            let shape = format!("{} workers, {} slots, {} at most", cluster.workers, cluster.slots, cluster.slots_max);
-            let _ = writeln!(text, "ask for plan: {job} step {step} from stage {first_stage} ({shape})");
+        if self.shows_durability && outbox.persist_first {
+            text += "persist first\n";
         }
-        for CommitRequest { job, step, tasks } in &outbox.commit_requests {
-            let _ = writeln!(text, "ask for commit: {job} step {step} {}", print_committed(tasks));
-        }
-        outbox.messages.iter().for_each(|(worker, message)| print_message(&mut text, *worker, message));
+        text += &print_outbox(&outbox);
         if self.shows_events {
             outbox.events.iter().for_each(|event| print_event(&mut text, event));
         }
@@ -208,6 +250,18 @@ impl Cluster {
     }
 }
 
+/// `job-1.0.3` and `worker-2` become `job` and `worker`: how many lines there are of each kind.
+fn count_lines(text: &str) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for line in text.lines() {
+        let kind = |word: &str| word.split(['-', '#']).next().unwrap_or_default().to_owned();
+        let words: Vec<String> =
+            line.split_whitespace().map(kind).filter(|word| word.parse::<u64>().is_err()).collect();
+        *counts.entry(words.join(" ")).or_default() += 1;
+    }
+    counts.iter().map(|(kind, count)| format!("{count} x {kind}\n")).collect()
+}
+
 fn options<'a>(words: &[&'a str]) -> BTreeMap<&'a str, &'a str> {
     words.iter().filter_map(|word| word.split_once('=')).collect()
 }
@@ -222,6 +276,12 @@ fn set_limits(limits: &mut Limits, words: &[&str]) {
             "worker_deaths_max" => limits.worker_deaths_max = number(),
             "running_jobs_max" => limits.running_jobs_max = number() as usize,
             "queued_jobs_max" => limits.queued_jobs_max = number() as usize,
+            "losses" => limits.exclusion.losses = number(),
+            "failures" => limits.exclusion.failures = number(),
+            "speculation" => limits.speculation.enabled = value == "on",
+            "hang_timeout" => limits.hang_timeout = duration(),
+            "recovery_window" => limits.recovery_window = duration(),
+            "drain_deadline" => limits.drain_deadline = duration(),
             "ended_jobs_max" => limits.ended_jobs_max = number() as usize,
             "lease" => limits.lease = duration(),
             "result_ttl" => limits.result_ttl = duration(),
@@ -270,12 +330,12 @@ fn read_file(path: &str) -> WrittenFile {
     WrittenFile { path: path.into(), staged: path.into(), parts: Vec::new(), rows: 10, bytes: 100 }
 }
 
-fn read_output(options: &[&str]) -> TaskOutput {
+fn read_output(words: &[&str]) -> TaskOutput {
     TaskOutput {
         rows: 10,
-        bytes: 100,
-        inline: options.contains(&"inline").then(|| vec![1, 2, 3]),
-        files: if options.contains(&"files") { vec![read_file("f")] } else { Vec::new() },
+        bytes: options(words).get("bytes").map_or(100, |text| parse_bytes(text).expect("a size")),
+        inline: words.contains(&"inline").then(|| vec![1, 2, 3]),
+        files: if words.contains(&"files") { vec![read_file("f")] } else { Vec::new() },
         ..TaskOutput::default()
     }
 }

@@ -4,7 +4,9 @@
 
 mod cluster;
 mod command;
+mod fakes;
 mod lineage;
 mod print;
 mod random;
 mod scripts;
+mod world;

@@ -5,10 +5,14 @@ use std::fmt::Write;
 use windrow_model::*;
 use windrow_scheduler::*;
 
+use crate::cluster::print_id;
+
 pub fn print_attempt(attempt: &AttemptView<'_>) -> String {
     let lost = if attempt.is_output_lost() { " (output lost)" } else { "" };
     let failure = attempt.failure().map_or(String::new(), |failure| format!(" ({})", failure.name()));
-    format!("try {} #{} {} {}{failure}{lost}", attempt.try_number(), attempt.id().n, attempt.worker(), attempt.state())
+    let second = if attempt.is_speculative() { " (speculative)" } else { "" };
+    let (id, worker, state) = (print_id(attempt.id()), attempt.worker(), attempt.state());
+    format!("try {} {id} {worker} {state}{second}{failure}{lost}", attempt.try_number())
 }
 
 pub fn print_worker(worker: &WorkerView<'_>) -> String {
@@ -23,6 +27,22 @@ pub fn print_worker(worker: &WorkerView<'_>) -> String {
     )
 }
 
+/// All of it but the events.
+pub fn print_outbox(outbox: &Outbox) -> String {
+    let mut text = String::new();
+    outbox.records.iter().for_each(|record| print_record(&mut text, record));
+    outbox.replies.iter().for_each(|reply| print_reply(&mut text, reply));
+    for PlanRequest { job, step, first_stage, cluster } in &outbox.plan_requests {
+        let shape = format!("{} workers, {} slots, {} at most", cluster.workers, cluster.slots, cluster.slots_max);
+        let _ = writeln!(text, "ask for plan: {job} step {step} from stage {first_stage} ({shape})");
+    }
+    for CommitRequest { job, step, tasks } in &outbox.commit_requests {
+        let _ = writeln!(text, "ask for commit: {job} step {step} {}", print_committed(tasks));
+    }
+    outbox.messages.iter().for_each(|(worker, message)| print_message(&mut text, *worker, message));
+    text
+}
+
 pub fn print_record(text: &mut String, record: &Record) {
     let _ = match record {
         Record::JobSubmitted { job, spec, .. } => writeln!(text, "record: {job} submitted, `{}`", spec.name),
@@ -31,10 +51,10 @@ pub fn print_record(text: &mut String, record: &Record) {
             writeln!(text, "record: {job} step {step} planned, {} stages", plan.stages.len())
         }
         Record::TaskFinished { task, attempt, worker, .. } => {
-            writeln!(text, "record: {task} finished by #{} on {worker}", attempt.n)
+            writeln!(text, "record: {task} finished by {} on {worker}", print_id(*attempt))
         }
         Record::AttemptFailed { task, attempt, worker, failure, .. } => {
-            writeln!(text, "record: {task} failed by #{} on {worker}: {}", attempt.n, failure.name())
+            writeln!(text, "record: {task} failed by {} on {worker}: {}", print_id(*attempt), failure.name())
         }
         Record::OutputsLost { outputs } => {
             writeln!(text, "record: outputs lost: {}", names(outputs))
@@ -55,13 +75,16 @@ pub fn print_record(text: &mut String, record: &Record) {
 }
 
 fn names(outputs: &[MapOutputId]) -> String {
-    let names: Vec<String> = outputs.iter().map(|output| format!("{}#{}", output.task, output.attempt.n)).collect();
+    let names: Vec<String> =
+        outputs.iter().map(|output| format!("{}{}", output.task, print_id(output.attempt))).collect();
     names.join(" ")
 }
 
 pub fn print_committed(tasks: &[CommittedTask]) -> String {
-    let names: Vec<String> =
-        tasks.iter().map(|task| format!("{}#{} ({} files)", task.task, task.attempt.n, task.files.len())).collect();
+    let names: Vec<String> = tasks
+        .iter()
+        .map(|task| format!("{}{} ({} files)", task.task, print_id(task.attempt), task.files.len()))
+        .collect();
     names.join(" ")
 }
 
@@ -77,16 +100,22 @@ pub fn print_reply(text: &mut String, reply: &Reply) {
 pub fn print_message(text: &mut String, worker: WorkerId, message: &Message) {
     let _ = match message {
         Message::RunTask(run) => {
-            let inputs: Vec<String> =
-                run.inputs.iter().map(|input| format!("{}#{}", input.output.task, input.output.attempt.n)).collect();
+            let inputs: Vec<String> = run
+                .inputs
+                .iter()
+                .map(|input| format!("{}{}", input.output.task, print_id(input.output.attempt)))
+                .collect();
             let reads = if inputs.is_empty() { String::new() } else { format!(" reads {}", inputs.join(" ")) };
             writeln!(
                 text,
-                "{worker} <- run {} #{} try {} slots {}{reads}",
-                run.task, run.attempt.n, run.try_number, run.slots
+                "{worker} <- run {} {} try {} slots {}{reads}",
+                run.task,
+                print_id(run.attempt),
+                run.try_number,
+                run.slots
             )
         }
-        Message::CancelAttempt { attempt } => writeln!(text, "{worker} <- cancel #{}", attempt.n),
+        Message::CancelAttempt { attempt } => writeln!(text, "{worker} <- cancel {}", print_id(*attempt)),
         Message::ReleaseStages { stages } => {
             let names: Vec<String> = stages.iter().map(StageId::to_string).collect();
             writeln!(text, "{worker} <- release {}", names.join(" "))
@@ -96,9 +125,9 @@ pub fn print_message(text: &mut String, worker: WorkerId, message: &Message) {
         Message::RepointInputs { attempt, inputs } => {
             let places: Vec<String> = inputs
                 .iter()
-                .map(|input| format!("{}#{} at {}", input.output.task, input.output.attempt.n, input.worker))
+                .map(|input| format!("{}{} at {}", input.output.task, print_id(input.output.attempt), input.worker))
                 .collect();
-            writeln!(text, "{worker} <- repoint #{}: {}", attempt.n, places.join(" "))
+            writeln!(text, "{worker} <- repoint {}: {}", print_id(*attempt), places.join(" "))
         }
         Message::Shutdown => writeln!(text, "{worker} <- shut down"),
     };
@@ -112,7 +141,9 @@ pub fn print_event(text: &mut String, event: &Event) {
         Event::StageChanged { stage, state, tasks_done, tasks, rows, .. } => {
             writeln!(text, "event: {stage} {state} {tasks_done}/{tasks} {rows} rows")
         }
-        Event::AttemptChanged { task, attempt, state, .. } => writeln!(text, "event: {task} #{} {state}", attempt.n),
+        Event::AttemptChanged { task, attempt, state, .. } => {
+            writeln!(text, "event: {task} {} {state}", print_id(*attempt))
+        }
         Event::WorkerChanged { worker, state, reason } => writeln!(text, "event: {worker} {state} {reason}"),
     };
 }
