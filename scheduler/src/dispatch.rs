@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 
+use crate::backlog::Wish;
 use crate::deadlines::Due;
 use crate::placement::{Ask, Choice, Reservation, choose};
 use crate::scheduler::Turn;
@@ -75,6 +76,7 @@ impl Scheduler {
             let inputs = job.inputs_of(index);
             let stage = &job.stages[index as usize];
             for (index, wish) in stage.backlog.heads() {
+                self.reservation = self.reservation.map(|kept| passed_on(kept, stage, index, wish));
                 let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held };
                 match choose(&self.roster, self.reservation, &ask) {
                     Choice::Place { worker, slots } => {
@@ -186,6 +188,16 @@ impl Scheduler {
         let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
         choose(&self.roster, reservation, &ask)
     }
+}
+
+/// What is kept for a task is kept for the first of all that ask for the same: a task that lost its place and stands in
+/// front again must not wait for one behind it.
+fn passed_on(kept: Reservation, stage: &Stage, head: u32, wish: &Wish) -> Reservation {
+    let same = kept.task.stage == stage.id && {
+        let index = kept.task.index as usize;
+        stage.tasks[index].wish(stage.plan.tasks[index].slots) == *wish
+    };
+    if same { Reservation { task: stage.task_id(head), ..kept } } else { kept }
 }
 
 fn run_task(
