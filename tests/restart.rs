@@ -147,3 +147,19 @@ async fn the_rows_of_an_ended_job_can_be_read_after_a_restart() {
     assert_eq!(completed_twice(&after), Vec::<String>::new());
     assert_eq!((after.submitted_us, after.ended_us), (before.submitted_us, before.ended_us));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_result_can_be_read_after_a_restart_without_any_worker() {
+    let sql = "SELECT l_returnflag, count(*) FROM lineitem GROUP BY l_returnflag";
+    let wanted = oracle_lines(sql).await;
+    let mut cluster = Cluster::start(1).await;
+    let job = TestCluster::attached(&cluster.url()).await.submit(&script(sql)).await.expect("the job is accepted");
+    let ended = wait_for_end(&cluster.url(), job).await;
+
+    cluster.kill_worker(0);
+    cluster.kill_coordinator();
+    cluster.start_coordinator().await;
+
+    let client = TestCluster::attached(&cluster.url()).await;
+    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+}

@@ -44,6 +44,9 @@ pub(crate) fn deliver(state: &mut State, worker: WorkerId, message: Message) -> 
         Message::ReleaseJob { job } => {
             if let Some(dossier) = state.dossiers.get_mut(&job) {
                 dossier.forget_blobs();
+            }
+            // Rows that are kept inline need no worker, but their columns.
+            if state.scheduler.job(job).is_none_or(|job| job.result_expires_at().is_none()) {
                 state.forgotten.blobs.insert(job);
             }
             send(&mut state.fleet, worker, Command::plain(Kind::ReleaseJob(job.0)))

@@ -88,6 +88,9 @@ impl Waiting {
 impl Driver {
     /// Drives the core until `Stop`. An error means that this process must not act as the leader any more.
     pub(crate) async fn run(mut self) -> Result<(), ErrorReport> {
+        for (job, targets) in self.state.left_behind() {
+            self.committer.abort_all(job, targets);
+        }
         let mut calls = Vec::with_capacity(BATCH_MAX);
         // Inputs that follow from a delivery, such as a worker that did not take its message.
         let mut follow_ups = Vec::new();

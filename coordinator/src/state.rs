@@ -6,7 +6,7 @@ use windrow_engine::job::{PastStep, PlannedStep};
 use windrow_engine::sink::OutputTarget;
 use windrow_model::{AttemptId, ErrorReport, JobId, JobState, StepOutcome, WorkerId, WrittenFile};
 use windrow_proto as wire;
-use windrow_scheduler::{Event, Input, Inventory, JobView, Scheduler, StepView};
+use windrow_scheduler::{Event, Input, Inventory, JobView, Scheduler, StepView, WorkerSpec};
 
 use crate::artefacts::{CommitState, StepArtefacts};
 use crate::call::{Attachment, FinishedAttempt};
@@ -52,7 +52,7 @@ impl State {
     ) -> (Attachment, Input) {
         let spec = crate::workers::worker_spec(&registration);
         let past = registration.past.map(|past| WorkerId(past.worker));
-        match past.filter(|past| self.scheduler.may_reattach(*past)) {
+        match past.filter(|past| self.may_resume(*past, &spec)) {
             Some(worker) => {
                 self.fleet.attach(worker, registration, link, &inventory.running);
                 (Attachment { worker, resumed: true }, Input::WorkerReattached { worker, spec, inventory })
@@ -63,6 +63,29 @@ impl State {
                 (Attachment { worker, resumed: false }, Input::WorkerRegistered { worker, spec })
             }
         }
+    }
+
+    /// The core counts on this worker, and it is the one of that id: numbers of another journal look the same.
+    fn may_resume(&self, worker: WorkerId, spec: &WorkerSpec) -> bool {
+        let known = self.scheduler.worker(worker);
+        self.scheduler.may_reattach(worker) && known.is_some_and(|known| known.spec().name == spec.name)
+    }
+
+    /// What jobs have staged that ended without success, and that an earlier leader may not have removed.
+    pub(crate) fn left_behind(&mut self) -> Vec<(JobId, Vec<OutputTarget>)> {
+        let scheduler = &self.scheduler;
+        let ended = |job: &JobId| scheduler.job(*job).map(|job| job.state());
+        let failed = self
+            .dossiers
+            .iter_mut()
+            .filter(|(job, _)| ended(job).is_some_and(|state| state.is_final() && state != JobState::Succeeded));
+        let left = failed.map(|(job, dossier)| {
+            dossier.forget_blobs();
+            (*job, dossier.abandon_targets())
+        });
+        let left: Vec<(JobId, Vec<OutputTarget>)> = left.collect();
+        self.forgotten.blobs.extend(left.iter().map(|(job, _)| *job));
+        left
     }
 
     /// Files a step's artefacts. Says what the core needs of it, and what must be durable with that.

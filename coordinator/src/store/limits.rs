@@ -4,5 +4,6 @@
 pub(crate) const BLOB_BYTES_MAX: u64 = 64 << 20;
 
 /// Largest commit, with its blobs. Eight times the largest message of the control plane
-/// (`windrow_proto::CONTROL_MESSAGE_BYTES_MAX`), which bounds a job's script; an eighth of etcd's default space quota of 2 GiB.
+/// (`windrow_proto::CONTROL_MESSAGE_BYTES_MAX`), which bounds a job's script; an eighth of etcd's default space quota
+/// of 2 GiB.
 pub(crate) const COMMIT_BYTES_MAX: u64 = 256 << 20;

@@ -77,7 +77,8 @@ pub(crate) trait Store: Send + Sync {
     /// Not to be dropped half-way, which is an `Unknown` that nobody was told about.
     async fn commit(&mut self, epoch: u64, records: &[Record], blobs: &[Blob]) -> Result<(), StoreError>;
 
-    /// Finds out how the commit ended that returned `Unknown`, and makes sure that it stays so.
+    /// Finds out how the commit ended that returned `Unknown`, and makes sure that it stays so. It may be repeated when
+    /// it fails; a shell may as well stop leading then, because the next leader reads what there is.
     async fn resolve(&mut self) -> Result<Resolution, StoreError>;
 
     /// A blob's bytes; `None` if no commit has written it, or its job was forgotten.

@@ -22,7 +22,11 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_are_never_taken_for_a_record(record in arbitrary::record(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+    fn damaged_bytes_are_never_taken_for_a_record(
+        record in arbitrary::record(),
+        at in any::<prop::sample::Index>(),
+        bit in 0..8u8,
+    ) {
         let mut bytes = encode_entry(1, [(1, &record)].into_iter()).to_vec();
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
@@ -30,7 +34,10 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_cut_short_are_never_taken_for_a_record(record in arbitrary::record(), at in any::<prop::sample::Index>()) {
+    fn bytes_that_are_cut_short_are_never_taken_for_a_record(
+        record in arbitrary::record(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let bytes = encode_entry(1, [(1, &record)].into_iter());
         let cut = bytes.slice(..at.index(bytes.len()));
         prop_assert!(decode_entry(1, cut, "the entry").is_err());

@@ -33,6 +33,7 @@ pub(in super::super) async fn an_old_leader_is_fenced_and_writes_nothing(place: 
         let error = old.commit(epoch, &records, &blobs).await.expect_err("fenced");
         assert!(matches!(error, StoreError::Fenced(_)), "{error:?}");
     }
+    assert!(!old.leadership().is_leading());
     assert!(matches!(old.forget_job(JobId(1)).await, Err(StoreError::Fenced(_))));
     assert!(matches!(old.load().await, Err(StoreError::Fenced(_))));
     assert_eq!(load(&mut *new).await, before);
@@ -53,7 +54,7 @@ pub(in super::super) async fn a_state_of_another_epoch_is_refused(place: &mut im
 
 /// What a commit writes that must be there whole or not at all: more than one transaction of etcd takes.
 fn large_commit() -> (Vec<Record>, Vec<Blob>) {
-    let records = (0..200).map(|n| task_finished(n + 1, 0)).collect();
+    let records = (0..500).map(|n| task_finished(n + 1, 0)).collect();
     (records, vec![blob(1, 1, pattern(3 << 20)), blob(2, 1, pattern(10))])
 }
 
@@ -76,7 +77,7 @@ pub(in super::super) async fn a_commit_that_breaks_off_is_all_or_nothing(place: 
     commit(&mut *store, &[job_submitted(1)]).await;
     drop(journal);
     let mut expected = vec![job_submitted(1)];
-    for patience_us in [0, 100, 1_000, 3_000, 10_000, 20_000] {
+    for patience_us in [0, 100, 1_000, 3_000, 6_000, 10_000, 15_000, 20_000] {
         let acknowledged = impatient_commit(&mut *store, Duration::from_micros(patience_us)).await;
         let (next, history) = reopened(place, store).await;
         store = next;
@@ -95,7 +96,7 @@ pub(in super::super) async fn a_dropped_commit_is_resolved_before_the_next(place
     let mut store = campaign(&*journal).await;
     let epoch = store.epoch();
     let mut expected = Vec::new();
-    for patience_us in [0, 100, 1_000, 5_000, 20_000] {
+    for patience_us in [0, 100, 1_000, 3_000, 6_000, 10_000, 15_000, 20_000] {
         let acknowledged = impatient_commit(&mut *store, Duration::from_micros(patience_us)).await;
         let committed = match store.commit(epoch, &[job_submitted(900)], &[]).await {
             // The dropped one had not begun, or had ended.

@@ -17,7 +17,8 @@ const PIECE_BYTES_MAX: usize = 480 << 10;
 /// What a key-value pair costs beside its key and value, at most.
 const OVERHEAD_BYTES: usize = 64;
 
-/// In front of each piece: the commit that wrote it (two numbers), and how many pieces there are.
+/// In front of each piece: the commit that wrote it (two numbers, zeros for what is named by its content), and how
+/// many pieces there are.
 const HEADER_BYTES: usize = 8 + 8 + 4;
 
 /// One key to be written.

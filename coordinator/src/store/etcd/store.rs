@@ -92,6 +92,7 @@ impl EtcdStore {
         match &answer {
             Ok(answer) => self.in_doubt = before || answer.in_doubt,
             Err(StoreError::Unknown(_)) => {}
+            Err(StoreError::Fenced(_)) => self.lease.leadership().end("a newer leader has taken over"),
             Err(_) => self.in_doubt = before,
         }
         let outcome = answer?.value;
@@ -193,6 +194,8 @@ impl EtcdStore {
         let commit = packed.head.commit;
         let mut puts = Vec::new();
         for blob in blobs.iter().filter(|blob| !self.written.contains(&blob.key)) {
+            // Written again by another leader, the same content must be the same pieces: a half of them may be new.
+            let commit = if is_content(&blob.key) { CommitId::default() } else { commit };
             puts.extend(pieces::split(&self.keys.blob(blob.key), commit, &codec::frame(&blob.bytes)));
         }
         for entry in &packed.entries {

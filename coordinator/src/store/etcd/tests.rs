@@ -141,6 +141,92 @@ async fn what_an_unfinished_commit_left_never_becomes_visible() {
     }
 }
 
+/// Begins a commit of many transactions and drops it when the first of them has been applied.
+async fn break_off(client: &mut Client, store: &mut dyn Store, prefix: &str, jobs: std::ops::Range<u64>) {
+    let epoch = store.epoch();
+    let first = format!("{prefix}/e/j/{:016x}/", jobs.start);
+    let records: Vec<Record> = jobs.map(job_submitted).collect();
+    let begun = eventually("the commit has begun", async || {
+        let options = etcd_client::GetOptions::new().with_prefix().with_count_only();
+        client.get(first.clone(), Some(options)).await.expect("readable").count() > 0
+    });
+    tokio::select! {
+        () = begun => {}
+        outcome = store.commit(epoch, &records, &[]) => outcome.expect("committed before it could be dropped"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_commit_left_that_was_resolved_as_not_made_never_becomes_visible() {
+    let Some(place) = Prefix::new(1).await else { return };
+    let mut client = Client::connect(&place.options.endpoints[..], None).await.expect("a client");
+    let mut store = journal(&place.options).campaign().await.expect("leads");
+    let mut expected = Vec::new();
+    // Jobs in ascending order are written in ascending order: 40 transactions, of which one has been seen.
+    for round in 1.. {
+        let jobs = round * 100_000..round * 100_000 + 5_000;
+        break_off(&mut client, &mut *store, &place.options.prefix, jobs.clone()).await;
+        let resolution = store.resolve().await.expect("resolved");
+        if resolution == Resolution::Committed {
+            expected.extend(jobs.map(job_submitted));
+        }
+        // One record for each number that the broken commit had used.
+        let after: Vec<Record> = (0..5_000).map(|n| task_finished(round, n)).collect();
+        commit(&mut *store, &after).await;
+        expected.extend(after);
+        assert!(records(&mut *store).await == expected, "round {round}: {resolution:?}");
+        if resolution == Resolution::NotCommitted {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_that_is_written_again_is_the_same_in_each_piece() {
+    let Some(place) = Prefix::new(1).await else { return };
+    let mut client = Client::connect(&place.options.endpoints[..], None).await.expect("a client");
+    let name = BlobName::Content(windrow_model::FragmentHash([7; 16]));
+    let blob = Blob { key: BlobKey { job: JobId(1), name }, bytes: vec![7; 2 << 20].into() };
+    let mut pieces = async || {
+        let under = etcd_client::GetOptions::new().with_prefix();
+        let found = client.get(format!("{}/b/", place.options.prefix), Some(under)).await.expect("readable");
+        found.kvs().iter().map(|kv| (kv.key().to_vec(), kv.value().to_vec())).collect::<Vec<_>>()
+    };
+    let mut written = Vec::new();
+    for _ in 0..2 {
+        let mut store = journal(&place.options).campaign().await.expect("leads");
+        let epoch = store.epoch();
+        store.commit(epoch, &[job_submitted(1)], std::slice::from_ref(&blob)).await.expect("committed");
+        store.resign().await;
+        written.push(pieces().await);
+    }
+    assert!(written[0].len() > 1 && written[0] == written[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_dies_within_a_commit_leaves_all_of_it_or_nothing() {
+    let Some(mut place) = Prefix::new(1).await else { return };
+    let mut client = Client::connect(&place.options.endpoints[..], None).await.expect("a client");
+    let mut expected = Vec::new();
+    for round in 1.. {
+        let mut store = journal(&place.options).campaign().await.expect("leads");
+        let jobs = round * 100_000..round * 100_000 + 5_000;
+        let prefix = place.options.prefix.clone();
+        break_off(&mut client, &mut *store, &prefix, jobs.clone()).await;
+        let epoch = store.epoch();
+        drop(store);
+        place.expire(epoch).await;
+        let mut store = journal(&place.options).campaign().await.expect("leads");
+        let found = records(&mut *store).await;
+        if found == expected {
+            return;
+        }
+        expected.extend(jobs.map(job_submitted));
+        assert!(found == expected, "round {round}: {} records", found.len());
+        store.resign().await;
+    }
+}
+
 #[tokio::test]
 async fn a_journal_from_a_later_time_is_refused() {
     let Some(place) = Prefix::new(1).await else { return };

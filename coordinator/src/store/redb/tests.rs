@@ -62,6 +62,21 @@ async fn a_file_that_is_no_journal_is_refused_by_naming_it() {
     assert!(report.what.contains("journal.redb"), "{report}");
 }
 
+/// A commit that nobody waits for any more can still be queued when its outcome is asked for.
+#[test]
+fn a_commit_that_runs_after_it_was_resolved_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = JournalFile::open(dir.path().join(FILE_NAME)).expect("opened");
+    let (epoch, head) = file.next_epoch().expect("leads");
+    let packed = entry::pack(head, CommitId { epoch, count: 1 }, &[task_finished(1, 0)], &[]).expect("packed");
+    let barrier = head.next(CommitId { epoch, count: 2 });
+    let settled = file.settle(epoch, head, packed.head, barrier).expect("settled");
+    assert_eq!(settled, (barrier, Resolution::NotCommitted));
+    let error = file.append(epoch, head, &packed, &[]).expect_err("too late");
+    assert!(matches!(error, StoreError::Conflict(_)), "{error:?}");
+    assert_eq!(file.entries(epoch).expect("readable"), (barrier, vec![]));
+}
+
 const CHILD_DIR: &str = "WINDROW_TEST_JOURNAL_OF_CHILD";
 
 /// The name by which the test harness runs `test` of this module.
