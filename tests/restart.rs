@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::cluster::TestCluster;
-use support::cluster_processes::{Cluster, until};
+use support::cluster_processes::{Cluster, Etcd, until};
 use support::{rows, tpch};
 use windrow_client::Client;
 use windrow_model::{AttemptState, JobId, JobState};
@@ -162,4 +162,25 @@ async fn a_small_result_can_be_read_after_a_restart_without_any_worker() {
 
     let client = TestCluster::attached(&cluster.url()).await;
     assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_when_the_leader_is_killed_again_and_again() {
+    let Some(etcd) = Etcd::start() else { return };
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start_on(Some(etcd.store("failover", "2s")), 2, 2).await;
+    let job = TestCluster::attached(&cluster.url()).await.submit(&script(&sql)).await.expect("the job is accepted");
+    for finished in [4, 12] {
+        wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= finished).await;
+        let killed = cluster.kill_leader().await;
+        // It stands by for the one that takes over.
+        cluster.spawn_coordinator(killed);
+    }
+
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded), "{:?}", ended.error);
+    let client = TestCluster::attached(&cluster.url()).await;
+    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    assert_eq!(completed_twice(&ended), Vec::<String>::new(), "work was lost with a coordinator");
 }

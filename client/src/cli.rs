@@ -78,7 +78,7 @@ pub enum TextOutput {
 /// Which cluster to talk to.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// URL of the coordinator.
+    /// URL of the coordinator; several that stand by for each other with commas between.
     #[arg(long, env = "WINDROW_COORDINATOR", default_value = DEFAULT_COORDINATOR, value_name = "URL")]
     pub coordinator: String,
 }

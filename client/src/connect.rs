@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
-use windrow_model::{ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
+use windrow_model::{ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
 use windrow_proto::jobs_client::JobsClient;
 use windrow_proto::{
     CONTROL_MESSAGE_BYTES_MAX, DrainRequest, Job, JobRequest, ListJobsRequest, ListWorkersRequest, PartPiece,
@@ -37,11 +37,23 @@ pub struct Submitted {
 }
 
 impl Client {
-    /// Connects to a URL such as `http://127.0.0.1:7070`.
+    /// Connects to a URL such as `http://127.0.0.1:7070`, or to the first of several, with commas between, that
+    /// answers: of coordinators that stand by for each other only the one that leads does.
     ///
     /// # Errors
-    /// `Invalid` if the address is no URL, `Unavailable` if nothing answers there.
-    pub async fn connect(address: &str) -> Result<Client, ErrorReport> {
+    /// `Invalid` if an address is no URL, `Unavailable` if nothing answers.
+    pub async fn connect(addresses: &str) -> Result<Client, ErrorReport> {
+        let mut refused = Err(ErrorReport::invalid("no address of a coordinator"));
+        for address in addresses.split(',') {
+            refused = Client::connect_one(address.trim()).await;
+            if !refused.as_ref().is_err_and(|report| report.kind == ErrorKind::Unavailable) {
+                break;
+            }
+        }
+        refused
+    }
+
+    async fn connect_one(address: &str) -> Result<Client, ErrorReport> {
         let endpoint = endpoint(address)?;
         let channel = endpoint.connect().await.map_err(|error| errors::unreachable(address, &error))?;
         let jobs = JobsClient::new(channel)

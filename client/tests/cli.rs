@@ -87,7 +87,7 @@ fn help_for_a_job() {
                       [possible values: table, json]
 
                   --coordinator <URL>
-                      URL of the coordinator
+                      URL of the coordinator; several that stand by for each other with commas between
 
                       [env: WINDROW_COORDINATOR=]
                       [default: http://127.0.0.1:7070]

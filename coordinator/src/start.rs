@@ -20,13 +20,16 @@ use crate::listen::{self, Gate};
 use crate::planning::Planner;
 use crate::recovery::recover;
 use crate::relay::Relay;
-use crate::store::{self, StoreOptions};
+use crate::store::{self, Journal, Store, StoreError, StoreOptions};
 use crate::workers::WorkersService;
 
 /// A shutdown waits so long for commits that have begun …
 const COMMITS_GRACE: Duration = Duration::from_secs(60);
 /// … and so long for clients and workers to take their last messages.
 const STREAMS_GRACE: Duration = Duration::from_secs(3);
+
+/// Pause before a store that did not answer is asked again for the lead.
+const CAMPAIGN_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a coordinator runs.
 #[derive(Clone, Debug)]
@@ -71,7 +74,15 @@ impl Coordinator {
         let durable = options.store.is_some();
         let place = options.store.clone().unwrap_or_else(nowhere);
         let journal = store::open(&place, &address.to_string()).await?;
-        let mut store = journal.campaign().await?;
+        let (mut store, listener) = match place {
+            // Whoever stands by refuses connections, so that callers go to the one who leads.
+            StoreOptions::Etcd { .. } => {
+                drop(listener);
+                tracing::info!(%address, "waits to lead");
+                (campaign(&*journal).await?, listen::bind(address, gate).await?)
+            }
+            StoreOptions::File { .. } | StoreOptions::Memory { .. } => (campaign(&*journal).await?, listener),
+        };
         let (epoch, leadership) = (store.epoch(), store.leadership());
         let (state, clock) = recover(&mut *store, options.limits.clone()).await?;
         let (to_driver, inbox) = ToDriver::channel();
@@ -99,6 +110,20 @@ impl Coordinator {
         let server = tokio::spawn(serve(listener, gate, jobs, workers, stop.clone()));
         tracing::info!(%address, epoch, "coordinator listens");
         Ok(Handle { address, driver: to_driver, stop, stopped, server, commits })
+    }
+}
+
+/// Waits for the lead, and for a store that does not answer.
+async fn campaign(journal: &dyn Journal) -> Result<Box<dyn Store>, ErrorReport> {
+    loop {
+        match journal.campaign().await {
+            Ok(store) => return Ok(store),
+            Err(StoreError::Unavailable(report)) => {
+                tracing::warn!(error = %report, retry_in = ?CAMPAIGN_PAUSE, "the store is not available");
+                tokio::time::sleep(CAMPAIGN_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

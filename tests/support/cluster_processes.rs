@@ -37,21 +37,74 @@ impl Drop for Process {
     }
 }
 
-/// One coordinator on one journal, and its workers.
+/// Coordinators on one journal, and their workers.
 pub struct Cluster {
     folder: TempDir,
-    port: u16,
-    coordinator: Option<Process>,
+    ports: Vec<u16>,
+    /// `None`: a file in the cluster's folder.
+    store: Option<String>,
+    coordinators: Vec<Option<Process>>,
     workers: Vec<Process>,
 }
 
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
+}
+
+/// A real etcd of one member, gone when dropped.
+pub struct Etcd {
+    client: String,
+    _process: Process,
+    _data: TempDir,
+}
+
+impl Etcd {
+    /// `None` where there is no etcd; in CI that is a failure.
+    pub fn start() -> Option<Etcd> {
+        let binary = std::env::var("WINDROW_TEST_ETCD").unwrap_or_else(|_| "etcd".to_owned());
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let (client, peer) = (format!("127.0.0.1:{}", free_port()), format!("http://127.0.0.1:{}", free_port()));
+        let url = format!("http://{client}");
+        let cluster = format!("default={peer}");
+        let child = Command::new(binary)
+            .args(["--data-dir", data.path().to_str().expect("a path in UTF-8")])
+            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &cluster, "--log-level", "error"])
+            .stdin(Stdio::null())
+            .spawn();
+        match child {
+            Ok(child) => Some(Etcd { client, _process: Process(child), _data: data }),
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "etcd is needed in CI: {error}");
+                eprintln!("SKIPPED: no etcd; install it, or name its binary with WINDROW_TEST_ETCD");
+                None
+            }
+        }
+    }
+
+    /// A store under `prefix` whose leader's right lasts `ttl`, for example `2s`.
+    pub fn store(&self, prefix: &str, ttl: &str) -> String {
+        format!("etcd://{}/{prefix}?ttl={ttl}", self.client)
+    }
+}
+
 impl Cluster {
-    /// Starts a coordinator and `workers` workers of one slot, and waits for them.
+    /// Starts a coordinator on a journal in a file and `workers` workers of one slot, and waits for them.
     pub async fn start(workers: usize) -> Cluster {
+        Cluster::start_on(None, 1, workers).await
+    }
+
+    /// The same with several coordinators on one store.
+    pub async fn start_on(store: Option<String>, coordinators: usize, workers: usize) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-        let mut cluster = Cluster { folder, port, coordinator: None, workers: Vec::new() };
-        cluster.start_coordinator().await;
+        let ports = (0..coordinators).map(|_| free_port()).collect();
+        let mut cluster = Cluster { folder, ports, store, coordinators: Vec::new(), workers: Vec::new() };
+        cluster.coordinators.resize_with(coordinators, || None);
+        for index in 0..coordinators {
+            cluster.spawn_coordinator(index);
+        }
+        cluster.wait_for_coordinator().await;
         for _ in 0..workers {
             cluster.start_worker();
         }
@@ -59,8 +112,10 @@ impl Cluster {
         cluster
     }
 
+    /// All addresses, as workers and clients take them.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let urls: Vec<String> = self.ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        urls.join(",")
     }
 
     pub fn path(&self) -> &Path {
@@ -73,20 +128,48 @@ impl Cluster {
         Process(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("windrow starts"))
     }
 
-    /// Starts the coordinator, on the journal it may have had, and waits until it answers.
-    pub async fn start_coordinator(&mut self) {
+    /// Starts a coordinator, on the journal it may have had. It may have to stand by.
+    pub fn spawn_coordinator(&mut self, index: usize) {
         let data_dir = self.path().join("journal");
-        let listen = format!("127.0.0.1:{}", self.port);
-        let data_dir = data_dir.to_str().expect("a path in UTF-8");
-        let words = ["coordinator", "--listen", &listen, "--data-dir", data_dir, "--small-job-bytes", "0"];
-        self.coordinator = Some(self.spawn(&words));
-        let url = self.url();
-        until("the coordinator", || async { Client::connect(&url).await.ok()?.workers().await.ok() }).await;
+        let listen = format!("127.0.0.1:{}", self.ports[index]);
+        let place = match &self.store {
+            Some(url) => ["--store", url],
+            None => ["--data-dir", data_dir.to_str().expect("a path in UTF-8")],
+        };
+        let words = ["coordinator", "--listen", &listen, place[0], place[1], "--small-job-bytes", "0"];
+        self.coordinators[index] = Some(self.spawn(&words));
     }
 
-    /// SIGKILL.
+    /// Starts the only coordinator and waits until it answers.
+    pub async fn start_coordinator(&mut self) {
+        self.spawn_coordinator(0);
+        self.wait_for_coordinator().await;
+    }
+
+    async fn wait_for_coordinator(&self) {
+        let url = self.url();
+        until("a coordinator", || async { Client::connect(&url).await.ok()?.workers().await.ok() }).await;
+    }
+
+    /// SIGKILL of the only coordinator.
     pub fn kill_coordinator(&mut self) {
-        self.coordinator = None;
+        self.coordinators[0] = None;
+    }
+
+    /// SIGKILL of the coordinator that leads; its index.
+    pub async fn kill_leader(&mut self) -> usize {
+        let ports = self.ports.clone();
+        let leader = until("a leader", || async {
+            for (index, port) in ports.iter().enumerate() {
+                if Client::connect(&format!("http://127.0.0.1:{port}")).await.is_ok() {
+                    return Some(index);
+                }
+            }
+            None
+        });
+        let leader = leader.await;
+        self.coordinators[leader] = None;
+        leader
     }
 
     pub fn start_worker(&mut self) {

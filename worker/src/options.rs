@@ -15,7 +15,7 @@ const RECONNECT_PATIENCE: Duration = Duration::from_secs(120);
 /// All settings of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
-    /// `http://host:port` of the coordinator.
+    /// `http://host:port` of the coordinator, or of several that stand by for each other, with commas between.
     pub coordinator: String,
     /// Threads that run attempts.
     pub slots: u32,

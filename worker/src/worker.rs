@@ -135,7 +135,8 @@ impl Worker {
     ) -> Result<Option<Attached>, ErrorReport> {
         let give_up = Instant::now() + patience;
         let mut wait = RETRY_FIRST;
-        loop {
+        // Of coordinators that stand by for each other only the one that leads answers.
+        for coordinator in coordinator.split(',').map(str::trim).cycle() {
             let register = Register { past, ..self.register.clone() };
             let attached = tokio::select! {
                 attached = attach(coordinator, register, &self.executor) => attached,
@@ -154,6 +155,7 @@ impl Worker {
             }
             wait = (wait * 2).min(RETRY_LAST);
         }
+        Ok(None)
     }
 
     async fn session(&self, attached: Attached, shutdown: &mut (impl FusedFuture<Output = ()> + Unpin)) -> Ended {
