@@ -6,27 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::cluster::TestCluster;
+use support::jobs::{oracle_lines, script, tasks_done};
 use support::processes::Up;
 use support::{rows, tpch};
 use windrow_model::{AttemptState, JobState, StageState};
 use windrow_proto::{Attempt, Job};
-
-/// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
-const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
-
-async fn oracle_lines(sql: &str) -> Vec<String> {
-    let context = windrow_engine::oracle::oracle_context(2);
-    tpch::register(&context, &tpch::generated("0.05")).await;
-    rows::sorted_lines(&windrow_engine::oracle::collect(&context, sql).await.expect("the oracle answers"))
-}
-
-fn script(sql: &str) -> String {
-    format!("{MANY_TASKS}{}{sql}", tpch::definitions(&tpch::generated("0.05")))
-}
-
-fn tasks_done(job: &Job) -> u32 {
-    job.stages.iter().map(|stage| stage.tasks_done).sum()
-}
 
 /// The worker's id in the coordinator's words.
 async fn worker_id(cluster: &TestCluster, pid: u32) -> u64 {

@@ -4,61 +4,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
-
 use support::cluster::TestCluster;
-use support::cluster_processes::{Cluster, Etcd, until};
+use support::cluster_processes::{Cluster, Etcd};
+use support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
 use support::{rows, tpch};
-use windrow_client::Client;
-use windrow_model::{AttemptState, JobId, JobState};
-use windrow_proto::Job;
-
-const SCALE: &str = "0.05";
-/// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
-const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
-
-async fn oracle_lines(sql: &str) -> Vec<String> {
-    let context = windrow_engine::oracle::oracle_context(2);
-    tpch::register(&context, &tpch::generated(SCALE)).await;
-    rows::sorted_lines(&windrow_engine::oracle::collect(&context, sql).await.expect("the oracle answers"))
-}
-
-fn script(sql: &str) -> String {
-    format!("{MANY_TASKS}{}{sql}", tpch::definitions(&tpch::generated(SCALE)))
-}
-
-fn tasks_done(job: &Job) -> u32 {
-    job.stages.iter().map(|stage| stage.tasks_done).sum()
-}
-
-/// Waits until `ripe`, looking at the job again and again.
-async fn wait_until(url: &str, job: JobId, what: &str, ripe: impl Fn(&Job) -> bool) -> Job {
-    until(what, || async {
-        let found = Client::connect(url).await.ok()?.job(job).await.ok()?;
-        ripe(&found).then_some(found)
-    })
-    .await
-}
-
-async fn wait_for_end(url: &str, job: JobId) -> Job {
-    let ended = |job: &Job| JobState::from_name(&job.state).is_some_and(JobState::is_final);
-    wait_until(url, job, "the end of the job", ended).await
-}
-
-/// Tasks with more than one successful attempt.
-fn completed_twice(job: &Job) -> Vec<String> {
-    let mut twice = Vec::new();
-    for stage in &job.stages {
-        let mut successes: BTreeMap<u32, u32> = BTreeMap::new();
-        for attempt in &stage.attempts {
-            let succeeded = AttemptState::from_name(&attempt.state) == Some(AttemptState::Succeeded);
-            *successes.entry(attempt.task).or_default() += u32::from(succeeded);
-        }
-        let again = successes.into_iter().filter(|(_, count)| *count > 1);
-        twice.extend(again.map(|(task, count)| format!("{}.{task} succeeded {count} times", stage.index)));
-    }
-    twice
-}
+use windrow_model::JobState;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_killed_in_the_middle_of_a_job_goes_on_after_its_restart() {

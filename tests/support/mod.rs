@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod cluster_processes;
+pub mod jobs;
 pub mod processes;
 pub mod rows;
 pub mod tpch;

@@ -1,0 +1,72 @@
+//! Workers that leave in order: what they hold moves to others, and nothing is computed again.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::cluster::TestCluster;
+use support::cluster_processes::{Cluster, until};
+use support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use support::{rows, tpch};
+use windrow_client::Client;
+use windrow_model::{AttemptState, JobState, WorkerId, WorkerState};
+use windrow_proto::Job;
+
+/// Waits until the worker has left.
+async fn wait_until_gone(url: &str, worker: u64) {
+    until("the worker to leave", || async {
+        let workers = Client::connect(url).await.ok()?.workers().await.ok()?;
+        let state = workers.iter().find(|found| found.id == worker).map(|found| found.state.clone());
+        (state.as_deref() == Some(WorkerState::Gone.name())).then_some(())
+    })
+    .await
+}
+
+fn assert_nothing_ran_again(job: &Job) {
+    assert_eq!(JobState::from_name(&job.state), Some(JobState::Succeeded), "{:?}", job.error);
+    assert_eq!(completed_twice(job), Vec::<String>::new(), "a drain must not cost a task");
+    for stage in &job.stages {
+        assert_eq!(stage.reruns, 0, "stage {} ran again", stage.index);
+        let ended = stage.attempts.iter().filter_map(|attempt| AttemptState::from_name(&attempt.state));
+        let unlucky = ended.filter(|state| matches!(state, AttemptState::Failed | AttemptState::Lost)).count();
+        assert_eq!(unlucky, 0, "stage {}: {:?}", stage.index, stage.attempts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_in_the_middle_of_a_job_recomputes_nothing() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let cluster = Cluster::start(3).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let leaving = client.client().workers().await.expect("workers are listed")[0].id;
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
+
+    client.client().drain(WorkerId(leaving), None).await.expect("the worker is told");
+    wait_until_gone(&cluster.url(), leaving).await;
+
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_nothing_ran_again(&ended);
+    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_an_ended_job_move_with_a_worker_that_is_told_to_stop() {
+    // Wide rows, so that no part is small enough to ride in its completion.
+    let sql = "SELECT * FROM lineitem";
+    let wanted = oracle_lines(sql).await;
+    let cluster = Cluster::start(2).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(sql)).await.expect("the job is accepted");
+    wait_for_end(&cluster.url(), job).await;
+    let pid = cluster.worker_pid(0);
+    let workers = client.client().workers().await.expect("workers are listed");
+    let leaving = workers.iter().find(|worker| worker.process_id == pid).expect("it is registered").id;
+
+    cluster.signal_worker(0, rustix::process::Signal::TERM);
+    wait_until_gone(&cluster.url(), leaving).await;
+
+    let ended = client.client().job(job).await.expect("the job is kept");
+    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    assert_nothing_ran_again(&client.client().job(job).await.expect("the job is kept"));
+}

@@ -1,0 +1,59 @@
+//! Jobs over small TPC-H data with many tasks, and what tests look for in them.
+
+use std::collections::BTreeMap;
+
+use windrow_client::Client;
+use windrow_model::{AttemptState, JobId, JobState};
+use windrow_proto::Job;
+
+use super::cluster_processes::until;
+use super::{rows, tpch};
+
+const SCALE: &str = "0.05";
+/// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
+const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
+
+/// The answer of single-process DataFusion on the same data.
+pub async fn oracle_lines(sql: &str) -> Vec<String> {
+    let context = windrow_engine::oracle::oracle_context(2);
+    tpch::register(&context, &tpch::generated(SCALE)).await;
+    rows::sorted_lines(&windrow_engine::oracle::collect(&context, sql).await.expect("the oracle answers"))
+}
+
+/// The query over TPC-H tables, in many tasks.
+pub fn script(sql: &str) -> String {
+    format!("{MANY_TASKS}{}{sql}", tpch::definitions(&tpch::generated(SCALE)))
+}
+
+pub fn tasks_done(job: &Job) -> u32 {
+    job.stages.iter().map(|stage| stage.tasks_done).sum()
+}
+
+/// Waits until `ripe`, looking at the job again and again.
+pub async fn wait_until(url: &str, job: JobId, what: &str, ripe: impl Fn(&Job) -> bool) -> Job {
+    until(what, || async {
+        let found = Client::connect(url).await.ok()?.job(job).await.ok()?;
+        ripe(&found).then_some(found)
+    })
+    .await
+}
+
+pub async fn wait_for_end(url: &str, job: JobId) -> Job {
+    let ended = |job: &Job| JobState::from_name(&job.state).is_some_and(JobState::is_final);
+    wait_until(url, job, "the end of the job", ended).await
+}
+
+/// Tasks with more than one successful attempt.
+pub fn completed_twice(job: &Job) -> Vec<String> {
+    let mut twice = Vec::new();
+    for stage in &job.stages {
+        let mut successes: BTreeMap<u32, u32> = BTreeMap::new();
+        for attempt in &stage.attempts {
+            let succeeded = AttemptState::from_name(&attempt.state) == Some(AttemptState::Succeeded);
+            *successes.entry(attempt.task).or_default() += u32::from(succeeded);
+        }
+        let again = successes.into_iter().filter(|(_, count)| *count > 1);
+        twice.extend(again.map(|(task, count)| format!("{}.{task} succeeded {count} times", stage.index)));
+    }
+    twice
+}
