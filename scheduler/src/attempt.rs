@@ -75,8 +75,11 @@ impl Scheduler {
     }
 
     fn note_duration(&mut self, task: TaskId, attempt: AttemptId, turn: &mut Turn<'_>) {
+        let epoch = self.epoch;
         let Some(stage) = self.stage_mut(task.stage) else { return };
-        if let Some(known) = stage.tasks[task.index as usize].find(attempt) {
+        // When an attempt of an earlier leader began is not known.
+        let known = stage.tasks[task.index as usize].find(attempt).filter(|known| known.id.epoch == epoch);
+        if let Some(known) = known {
             stage.durations.add(turn.now.since(known.began_at()));
         }
     }

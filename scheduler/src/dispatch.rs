@@ -138,6 +138,7 @@ impl Scheduler {
         if let Some(forgotten) = attempted.push(Attempt::new(id, worker, state, run, turn.now)) {
             self.known.remove(&forgotten);
         }
+        self.watch_for_slowness(task.stage, turn);
     }
 
     /// One look at a worker's attempts is due while it runs any.

@@ -122,7 +122,9 @@ impl Scheduler {
             return Some(Blamed::Replaced);
         }
         if let Some((_, at)) = producer.available().filter(|(attempt, _)| attempt.id == output.attempt) {
-            let moved = at != peer && producer.trouble().moved_at.is_some_and(|moved_at| reader <= moved_at);
+            let told_before = |moved_at| reader <= moved_at;
+            let old = reader.epoch < self.epoch || producer.trouble().moved_at.is_some_and(told_before);
+            let moved = at != peer && old;
             let blames = producer.trouble().blames + 1;
             return if moved { Some(Blamed::Replaced) } else { Some(Blamed::Current { blames }) };
         }

@@ -192,9 +192,17 @@ impl Scheduler {
     pub(crate) fn job_without_workers(&mut self, id: JobId, turn: &mut Turn<'_>) {
         let grace = self.limits.no_worker_grace;
         let report = ErrorReport::new(ErrorKind::Unavailable, format!("{id} found no worker to run on"))
-            .with_detail(format!("no worker accepted tasks for {grace:?}"))
+            .with_detail(format!("no worker accepted tasks for {grace:?}{}", self.last_departure()))
             .with_hint("start one with `windrow worker --coordinator URL`; `windrow workers` lists them");
         self.fail_job(id, report, "no-workers", turn);
+    }
+
+    /// Why the last worker is not there any more.
+    fn last_departure(&self) -> String {
+        let last = self.departed.back().and_then(|id| self.roster.get(*id));
+        last.map_or(String::new(), |worker| {
+            format!("; the last one, {}, is {}: {}", worker.id, worker.state(), worker.reason.text)
+        })
     }
 
     /// Ends a job for `report`. A job that had succeeded stays so, and only its kept rows are given up.

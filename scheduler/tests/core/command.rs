@@ -91,12 +91,12 @@ impl Cluster {
                 String::new()
             }
             "copied" => {
-                let input = self.fakes.copy(WorkerId(number(1))).expect("a batch to copy");
-                self.print(input)
+                let input = self.fakes.copy(WorkerId(number(1)));
+                input.map_or("there is nothing to copy\n".into(), |input| self.print(input))
             }
             "notcopied" => {
-                let input = self.fakes.refuse_copy(WorkerId(number(1))).expect("a batch to copy");
-                self.print(input)
+                let input = self.fakes.refuse_copy(WorkerId(number(1)));
+                input.map_or("there is nothing to copy\n".into(), |input| self.print(input))
             }
             "back" => {
                 let worker = WorkerId(number(1));
@@ -134,7 +134,7 @@ impl Cluster {
     /// `done N` finishes without a report. `all` stands for every live attempt.
     fn report(&mut self, words: &[&str]) -> String {
         let is_attempt = |word: &str| !word.starts_with('#') && read_attempt(word).is_some();
-        let options: Vec<&str> = words.iter().copied().filter(|word| !is_attempt(word)).collect();
+        let options: Vec<&str> = words.iter().copied().filter(|word| !is_attempt(word) && *word != "all").collect();
         let attempts: Vec<AttemptId> = if words[1] == "all" {
             self.live().iter().map(|(_, _, attempt)| *attempt).collect()
         } else {
@@ -143,7 +143,10 @@ impl Cluster {
         let named = crate::command::options(&options);
         let mut text = String::new();
         for attempt in attempts {
-            let (_, worker) = self.find(attempt).expect("an attempt");
+            let Some((_, worker)) = self.find(attempt) else {
+                text += &format!("there is no attempt {attempt}\n");
+                continue;
+            };
             let input = match words[0] {
                 "start" => Input::AttemptStarted { worker, attempt },
                 "finish" => Input::AttemptFinished { worker, attempt, output: read_output(&options) },
@@ -162,7 +165,7 @@ impl Cluster {
             };
             text += &self.print(input);
         }
-        if self.shows_counts { count_lines(&text) } else { text }
+        text
     }
 
     fn read_failure(&self, options: &[&str], worker: WorkerId) -> Failure {
@@ -251,7 +254,7 @@ impl Cluster {
 }
 
 /// `job-1.0.3` and `worker-2` become `job` and `worker`: how many lines there are of each kind.
-fn count_lines(text: &str) -> String {
+pub fn count_lines(text: &str) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for line in text.lines() {
         let kind = |word: &str| word.split(['-', '#']).next().unwrap_or_default().to_owned();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use windrow_model::Limits;
 
 use crate::cluster::{Cluster, LONG};
+use crate::command::count_lines;
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
@@ -22,7 +23,9 @@ fn run(script: &str) -> String {
         text += line;
         text += "\n";
         if !line.is_empty() && !line.starts_with('#') {
-            for printed in cluster.command(line).lines() {
+            let printed = cluster.command(line);
+            let printed = if cluster.shows_counts { count_lines(&printed) } else { printed };
+            for printed in printed.lines() {
                 text += &format!("    {printed}\n");
             }
         }
