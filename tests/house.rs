@@ -40,13 +40,21 @@ fn crates_depend_only_in_the_documented_direction() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("windrow-model", &[][..]),
         ("windrow-scheduler", &["windrow-model"][..]),
+        ("windrow-simulator", &["windrow-model", "windrow-scheduler"][..]),
         ("windrow-proto", &["windrow-model"][..]),
         ("windrow-engine", &["windrow-model"][..]),
         ("windrow-coordinator", &["windrow-model", "windrow-scheduler", "windrow-engine", "windrow-proto"][..]),
         ("windrow-worker", &["windrow-model", "windrow-engine", "windrow-proto"][..]),
         (
             "windrow-client",
-            &["windrow-model", "windrow-proto", "windrow-engine", "windrow-coordinator", "windrow-worker"][..],
+            &[
+                "windrow-model",
+                "windrow-proto",
+                "windrow-engine",
+                "windrow-coordinator",
+                "windrow-worker",
+                "windrow-simulator",
+            ][..],
         ),
         ("windrow-benches", &["windrow-model", "windrow-engine", "windrow-client"][..]),
     ]);
@@ -59,11 +67,13 @@ fn crates_depend_only_in_the_documented_direction() {
 }
 
 #[test]
-fn the_scheduler_and_the_model_know_nothing_of_the_outside() {
+fn the_scheduler_the_model_and_the_simulator_know_nothing_of_the_outside() {
     let dependencies = dependencies(&metadata());
     let model_only = BTreeSet::from(["windrow-model".to_owned()]);
     assert_eq!(dependencies["windrow-model"], BTreeSet::new());
     assert_eq!(dependencies["windrow-scheduler"], model_only);
+    let core = BTreeSet::from(["windrow-model".to_owned(), "windrow-scheduler".to_owned()]);
+    assert_eq!(dependencies["windrow-simulator"], core);
 }
 
 #[test]
