@@ -97,7 +97,7 @@ impl Clients {
     fn next_question(&self, order: u32, cx: &Cx) -> Option<Question> {
         let state = &self.orders[order as usize];
         let shape = &cx.setup.workload.jobs[order as usize];
-        let Some(job) = state.job else { return Some(Question::Submit { spec: spec_of(order, shape) }) };
+        let Some(job) = state.job else { return Some(Question::Submit { spec: Box::new(spec_of(order, shape)) }) };
         let cancels = shape.cancel_after.is_some_and(|after| state.acknowledged_at + after <= cx.now);
         if state.end.is_none() && cancels && !state.is_cancelled {
             return Some(Question::Cancel { job });

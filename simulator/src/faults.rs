@@ -49,8 +49,11 @@ pub struct Faults {
 /// The longest that a slow packet takes: longer than a probe of a connection, shorter than a lease.
 pub(crate) const SLOW_PACKET_MAX: Duration = Duration::from_secs(4);
 
+/// Picks the likelihood of one fault.
+type Pick = fn(&mut Faults) -> &mut f64;
+
 /// Likely enough that a small run meets the fault, rare enough that most jobs still succeed.
-const KINDS: [(f64, fn(&mut Faults) -> &mut f64); 21] = [
+const KINDS: [(f64, Pick); 21] = [
     (0.05, |faults| &mut faults.attempt_panics),
     (0.05, |faults| &mut faults.attempt_unavailable),
     (0.03, |faults| &mut faults.attempt_out_of_memory),

@@ -22,6 +22,7 @@ pub(crate) struct Network {
     /// Directions that nothing passes, with the number of cuts on each.
     cuts: BTreeMap<Cut, u32>,
     /// What waits at a cut. A connection sends it again when the cut is mended, in order.
+    #[expect(clippy::vec_box, reason = "packets come from the agenda in their boxes and go back to it")]
     held: Vec<Box<Packet>>,
     /// When the latest packet of each direction of each connection arrives: connections keep their order.
     latest: BTreeMap<(u64, Node), Timestamp>,

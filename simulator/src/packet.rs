@@ -89,7 +89,7 @@ pub(crate) enum Report {
 #[derive(Clone, Debug)]
 pub(crate) enum Question {
     Submit {
-        spec: JobSpec,
+        spec: Box<JobSpec>,
     },
     Cancel {
         job: JobId,

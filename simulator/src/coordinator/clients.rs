@@ -11,7 +11,9 @@ use crate::packet::{Answer, Parts, Question};
 impl Leader {
     pub(super) fn asked(&mut self, request: u64, question: Question, cx: &mut Cx) {
         match question {
-            Question::Submit { spec } => self.step(Input::JobSubmitted { request: RequestId(request), spec }, cx),
+            Question::Submit { spec } => {
+                self.step(Input::JobSubmitted { request: RequestId(request), spec: *spec }, cx);
+            }
             Question::Cancel { job } => self.step(Input::JobCancelled { request: RequestId(request), job }, cx),
             Question::State { job } => {
                 let answer = self.state_of(job);
