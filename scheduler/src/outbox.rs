@@ -142,7 +142,8 @@ pub enum Message {
         job: JobId,
     },
     /// Fetch these whole map outputs from a draining peer and keep them under the same ids,
-    /// then answer with `OutputsCopied` or `OutputsNotCopied`.
+    /// then answer for each of them, with `OutputsCopied` or `OutputsNotCopied`: one that was released meanwhile does not
+    /// keep the others.
     CopyOutputs {
         outputs: Vec<MapOutputId>,
         from: WorkerId,

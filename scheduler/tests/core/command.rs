@@ -13,8 +13,15 @@ impl Cluster {
     /// Runs one command and returns what it prints.
     pub fn command(&mut self, line: &str) -> String {
         let words: Vec<&str> = line.split_whitespace().collect();
+        let printed = self.setting(&words);
+        let printed = printed.or_else(|| self.job_command(&words)).or_else(|| self.worker_command(&words));
+        printed.or_else(|| self.view(&words)).unwrap_or_else(|| panic!("unknown command `{line}`"))
+    }
+
+    /// The clock, the leader, and what is printed.
+    fn setting(&mut self, words: &[&str]) -> Option<String> {
         let number = |index: usize| words[index].parse::<u64>().expect("a number");
-        match words[0] {
+        Some(match words[0] {
             "limits" => {
                 set_limits(&mut self.limits, &words[1..]);
                 self.core = Scheduler::new(1, self.limits.clone());
@@ -32,6 +39,32 @@ impl Cluster {
                 self.shows_durability = words[1] == "on";
                 String::new()
             }
+            "mute" => {
+                self.fakes.muted.insert(WorkerId(number(1)));
+                String::new()
+            }
+            "unmute" => {
+                self.fakes.muted.remove(&WorkerId(number(1)));
+                String::new()
+            }
+            "tick" => {
+                self.now = self.now + parse_duration(words[1]).expect("a duration");
+                self.print(Input::Tick)
+            }
+            "recover" => {
+                // `lagging`: records that were told before they were durable are lost.
+                let records = if words.get(1) == Some(&"lagging") { self.durable } else { self.journal.len() };
+                self.recover(records);
+                self.print(Input::Tick)
+            }
+            _ => return None,
+        })
+    }
+
+    /// What users, the planner and the committer say.
+    fn job_command(&mut self, words: &[&str]) -> Option<String> {
+        let number = |index: usize| words[index].parse::<u64>().expect("a number");
+        Some(match words[0] {
             "submit" => {
                 let request = self.request();
                 let spec = read_spec(words[1], &options(&words[2..]));
@@ -62,6 +95,14 @@ impl Cluster {
                 let report = ErrorReport::new(ErrorKind::Conflict, words[2..].join(" "));
                 self.print(Input::CommitFailed { job, step, report })
             }
+            _ => return None,
+        })
+    }
+
+    /// What workers say.
+    fn worker_command(&mut self, words: &[&str]) -> Option<String> {
+        let number = |index: usize| words[index].parse::<u64>().expect("a number");
+        Some(match words[0] {
             "worker" => {
                 let options = options(&words[2..]);
                 let get = |key: &str, default: u64| {
@@ -81,22 +122,14 @@ impl Cluster {
                 let within = options(&words[2..]).get("within").map(|text| parse_duration(text).expect("a duration"));
                 self.print(Input::DrainRequested { worker: WorkerId(number(1)), within })
             }
-            "start" | "finish" | "fail" | "done" | "progress" => self.report(&words),
-            "mute" => {
-                self.fakes.muted.insert(WorkerId(number(1)));
-                String::new()
-            }
-            "unmute" => {
-                self.fakes.muted.remove(&WorkerId(number(1)));
-                String::new()
-            }
+            "start" | "finish" | "fail" | "done" | "progress" => self.report(words),
             "copied" => {
-                let input = self.fakes.copy(WorkerId(number(1)));
-                input.map_or("there is nothing to copy\n".into(), |input| self.print(input))
+                let answers = self.fakes.copy(WorkerId(number(1)));
+                self.print_all(answers)
             }
             "notcopied" => {
-                let input = self.fakes.refuse_copy(WorkerId(number(1)));
-                input.map_or("there is nothing to copy\n".into(), |input| self.print(input))
+                let answers = self.fakes.refuse_copy(WorkerId(number(1)));
+                self.print_all(answers)
             }
             "back" => {
                 let worker = WorkerId(number(1));
@@ -109,16 +142,14 @@ impl Cluster {
                 let (output, worker) = self.read_output(words[1]);
                 self.print(Input::ResultUnreachable { output, worker })
             }
-            "tick" => {
-                self.now = self.now + parse_duration(words[1]).expect("a duration");
-                self.print(Input::Tick)
-            }
-            "recover" => {
-                // `lagging`: records that were told before they were durable are lost.
-                let records = if words.get(1) == Some(&"lagging") { self.durable } else { self.journal.len() };
-                self.recover(records);
-                self.print(Input::Tick)
-            }
+            _ => return None,
+        })
+    }
+
+    /// What can be seen.
+    fn view(&self, words: &[&str]) -> Option<String> {
+        let number = |index: usize| words[index].parse::<u64>().expect("a number");
+        Some(match words[0] {
             "deadline" => format!("{:?}\n", self.core.next_deadline().map(|at| at.to_string())),
             "why" => {
                 self.core.why(JobId(number(1))).iter().map(|reason| format!("{}: {reason}\n", reason.code())).collect()
@@ -126,8 +157,9 @@ impl Cluster {
             "show" => self.show(JobId(number(1))),
             "workers" => self.core.workers().map(|worker| print_worker(&worker)).collect(),
             "result" => self.result(JobId(number(1)), number(2) as u32),
-            other => panic!("unknown command `{other}`"),
-        }
+
+            _ => return None,
+        })
     }
 
     /// `start N`, `finish N… [inline] [files] [bytes=B]`, `fail N KIND [OUTPUT]`, `progress N to=P`;
@@ -198,6 +230,13 @@ impl Cluster {
         let attempt = read_attempt(text).expect("an attempt number");
         let (task, worker) = self.find(attempt).expect("an attempt");
         (MapOutputId { task, attempt }, worker)
+    }
+
+    fn print_all(&mut self, inputs: Vec<Input>) -> String {
+        if inputs.is_empty() {
+            return "there is nothing to copy\n".to_owned();
+        }
+        inputs.into_iter().map(|input| self.print(input)).collect()
     }
 
     fn print(&mut self, input: Input) -> String {

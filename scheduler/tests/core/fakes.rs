@@ -86,21 +86,32 @@ impl Fakes {
         }
     }
 
-    /// The worker takes the next batch it was told to copy. `None` if there is none, or its source has it no more.
-    pub fn copy(&mut self, receiver: WorkerId) -> Option<Input> {
-        let (from, outputs) = self.get(receiver).copying.pop_front()?;
-        let copied: Option<Vec<_>> =
-            outputs.iter().map(|output| self.workers.get(&from)?.finished.get(&output.attempt).cloned()).collect();
-        let Some(copied) = copied else {
-            return Some(Input::OutputsNotCopied { worker: receiver, from, outputs, detail: "gone".into() });
-        };
-        let copied = outputs.iter().map(|output| output.attempt).zip(copied);
-        self.get(receiver).finished.extend(copied);
-        Some(Input::OutputsCopied { worker: receiver, from, outputs })
+    /// The worker takes the next batch it was told to copy, as far as the source still has it.
+    pub fn copy(&mut self, receiver: WorkerId) -> Vec<Input> {
+        let Some((from, outputs)) = self.get(receiver).copying.pop_front() else { return Vec::new() };
+        let (mut copied, mut missing) = (Vec::new(), Vec::new());
+        for output in outputs {
+            match self.get(from).finished.get(&output.attempt).cloned() {
+                Some(content) => {
+                    self.get(receiver).finished.insert(output.attempt, content);
+                    copied.push(output);
+                }
+                None => missing.push(output),
+            }
+        }
+        let mut answers = Vec::new();
+        if !copied.is_empty() {
+            answers.push(Input::OutputsCopied { worker: receiver, from, outputs: copied });
+        }
+        if !missing.is_empty() {
+            let detail = "gone".into();
+            answers.push(Input::OutputsNotCopied { worker: receiver, from, outputs: missing, detail });
+        }
+        answers
     }
 
-    pub fn refuse_copy(&mut self, receiver: WorkerId) -> Option<Input> {
-        let (from, outputs) = self.get(receiver).copying.pop_front()?;
-        Some(Input::OutputsNotCopied { worker: receiver, from, outputs, detail: "no room".into() })
+    pub fn refuse_copy(&mut self, receiver: WorkerId) -> Vec<Input> {
+        let Some((from, outputs)) = self.get(receiver).copying.pop_front() else { return Vec::new() };
+        vec![Input::OutputsNotCopied { worker: receiver, from, outputs, detail: "no room".into() }]
     }
 }

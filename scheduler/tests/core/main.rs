@@ -4,6 +4,7 @@
 
 mod cluster;
 mod command;
+mod failover;
 mod fakes;
 mod lineage;
 mod print;

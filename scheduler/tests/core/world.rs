@@ -209,17 +209,6 @@ impl World {
         }
     }
 
-    /// A worker that cannot be heard goes on working.
-    pub fn finish_unheard(&mut self, a: u32, b: u32) {
-        if self.away.is_empty() {
-            return;
-        }
-        let fake = self.cluster.fakes.get(self.away[a as usize % self.away.len()]);
-        if let Some(attempt) = fake.running.keys().nth(b as usize % 3).copied() {
-            fake.finish(attempt, random_output(b));
-        }
-    }
-
     fn fail(&mut self, index: u32, b: u32) {
         let running = self.running();
         if running.is_empty() {
@@ -293,10 +282,8 @@ impl World {
         }
         let worker = copying[a as usize % copying.len()];
         let fakes = &mut self.cluster.fakes;
-        let answer = if fails { fakes.refuse_copy(worker) } else { fakes.copy(worker) };
-        if let Some(answer) = answer {
-            self.step(answer);
-        }
+        let answers = if fails { fakes.refuse_copy(worker) } else { fakes.copy(worker) };
+        answers.into_iter().for_each(|answer| self.step(answer));
     }
 
     fn progress(&mut self, a: u32) {
@@ -309,28 +296,6 @@ impl World {
     pub fn tick(&mut self, by: Duration) {
         self.cluster.now = self.cluster.now + by;
         self.step(Input::Tick);
-    }
-
-    /// The worker's stream breaks: what it was told last may be lost, and it comes back later.
-    fn break_stream(&mut self, worker: WorkerId) {
-        self.cluster.fakes.muted.insert(worker);
-        self.away.push(worker);
-    }
-
-    /// A worker comes back with what it has.
-    pub fn come_back(&mut self, a: u32) {
-        if self.away.is_empty() {
-            return;
-        }
-        let worker = self.away.remove(a as usize % self.away.len());
-        self.cluster.fakes.muted.remove(&worker);
-        if !self.cluster.core.may_reattach(worker) {
-            *self.cluster.fakes.get(worker) = Default::default();
-            return self.register(1 + a % 4);
-        }
-        let spec = self.cluster.core.worker(worker).expect("a present worker").spec().clone();
-        let inventory = self.cluster.fakes.get(worker).inventory();
-        self.step(Input::WorkerReattached { worker, spec, inventory });
     }
 
     pub fn act(&mut self, (kind, a, b): Choice) {
@@ -365,66 +330,8 @@ impl World {
             _ => {}
         }
     }
-
-    /// The leader dies and a new one starts from the journal. Some workers die too; the others come back in time.
-    fn fail_over(&mut self, a: u32, b: u32) {
-        if b.is_multiple_of(2) {
-            self.die_within((13 + (b % 30) as u8, a, b), a);
-        } else {
-            self.die(a);
-        }
-        for worker in self.away.clone() {
-            if (b >> 8).wrapping_add(worker.0 as u32).is_multiple_of(4) {
-                *self.cluster.fakes.get(worker) = Default::default();
-                self.away.retain(|away| *away != worker);
-            }
-        }
-    }
-
-    /// The leader dies within a step: what it has persisted of it, nobody was told.
-    pub fn die_within(&mut self, choice: Choice, a: u32) {
-        let (durable, before) = (self.cluster.durable, self.cluster.journal.len());
-        self.untold = true;
-        if choice.0 % 50 != 39 {
-            self.act(choice);
-        }
-        self.untold = false;
-        let cuts: Vec<usize> = if self.cluster.durable > before {
-            // Records that must be durable first are written in one piece.
-            (durable..=before).chain(self.cluster.durable..=self.cluster.journal.len()).collect()
-        } else {
-            (durable..=self.cluster.journal.len()).collect()
-        };
-        self.start_new_leader(cuts[a as usize % cuts.len()]);
-    }
-
-    /// The leader dies between two steps. Records that nobody waited for may not have become durable.
-    pub fn die(&mut self, a: u32) {
-        let (durable, written) = (self.cluster.durable, self.cluster.journal.len());
-        self.start_new_leader(durable + a as usize % (written - durable + 1));
-    }
-
-    fn start_new_leader(&mut self, records: usize) {
-        let alive = self.workers_in(|state| !matches!(state, WorkerState::Lost | WorkerState::Gone));
-        // A loss after a job's end may lag like any other.
-        let complete = records == self.cluster.journal.len();
-        let before = if complete { crate::random::ended_jobs(&self.cluster.core) } else { BTreeMap::new() };
-        self.counted_on = self.intact_outputs();
-        self.cluster.recover(records);
-        self.plans.clear();
-        self.commits.clear();
-        self.cluster.fakes.muted.clear();
-        self.away = alive;
-        self.tick(Duration::ZERO);
-        let after = crate::random::ended_jobs(&self.cluster.core);
-        for (job, view) in before {
-            if let Some(after) = after.get(&job) {
-                assert_eq!(*after, view, "{job} has changed");
-            }
-        }
-    }
 }
 
-fn random_output(b: u32) -> TaskOutput {
+pub fn random_output(b: u32) -> TaskOutput {
     TaskOutput { rows: 1, bytes: 8, inline: b.is_multiple_of(7).then(Vec::new), ..TaskOutput::default() }
 }
