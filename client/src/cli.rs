@@ -268,7 +268,7 @@ impl From<CompressionArg> for windrow_worker::ShuffleCompression {
 /// Start a coordinator.
 #[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  windrow coordinator --listen 127.0.0.1:7070 --data-dir /var/lib/windrow")]
+#[command(after_help = coordinator_help())]
 pub struct CoordinatorArgs {
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
     pub listen: std::net::SocketAddr,
@@ -283,11 +283,30 @@ pub struct CoordinatorArgs {
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,
+    /// Changes a limit, for example `lease=5s`; may be repeated. The list is below.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<String>,
     /// A statement that reads no more than this runs whole on one worker.
     #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
     pub small_job_bytes: Option<u64>,
     #[command(flatten)]
     pub child: ChildArgs,
+}
+
+/// The end of `windrow coordinator --help`.
+#[cfg(feature = "embedded")]
+fn coordinator_help() -> String {
+    let mut text = String::from(
+        "Examples:
+  windrow coordinator --listen 127.0.0.1:7070 --data-dir /var/lib/windrow
+  windrow coordinator --store etcd://a:2379,b:2379,c:2379/prod --limit lease=5s --limit no-worker-grace=30m
+
+Limits:\n",
+    );
+    for (name, meaning) in windrow_model::Limits::NAMES {
+        text.push_str(&format!("  {name:18}{meaning}\n"));
+    }
+    text
 }
 
 /// Start a worker.

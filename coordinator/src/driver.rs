@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
+use windrow_engine::failpoint;
 use windrow_engine::sink::Decided;
 use windrow_model::{ErrorKind, ErrorReport, Failure, JobId, Timestamp, WorkerId};
 use windrow_scheduler::{CommitRequest, Input, Message, Outbox, PlanRequest, Record, Reply, RequestId};
@@ -127,6 +128,10 @@ impl Driver {
     /// any more.
     async fn persist(&mut self, records: &[Record], blobs: &[Blob]) -> Result<(), ErrorReport> {
         let (epoch, started, mut wait) = (self.store.epoch(), Instant::now(), STORE_RETRY_FIRST);
+        let changes = !records.is_empty() || !blobs.is_empty();
+        if changes {
+            failpoint::at("journal.before").await?;
+        }
         loop {
             let error = match self.store.commit(epoch, records, blobs).await {
                 Ok(()) => break,
@@ -150,6 +155,9 @@ impl Driver {
         if stalled > STALL_MIN {
             tracing::warn!(?stalled, "the store answers again; nobody was heard meanwhile");
             self.clock.pause(stalled);
+        }
+        if changes {
+            failpoint::at("journal.after").await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! so that an upgrade touches one crate. Nothing here decides *where* or *when* a task runs.
 
 pub mod errors;
+pub mod failpoint;
 pub mod functions;
 pub mod guards;
 pub mod job;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{ErrorReport, parse_duration};
+
 /// Limits of the scheduling core. All are configurable; none is infinite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -85,6 +87,91 @@ impl Default for Limits {
     }
 }
 
+/// A limit by the name that operators use, and where it is.
+enum Place<'a> {
+    Span(&'a mut Duration),
+    Count(&'a mut u32),
+    Length(&'a mut usize),
+    Switch(&'a mut bool),
+}
+
+impl Limits {
+    /// Names that [`Limits::set`] takes, with what they mean.
+    pub const NAMES: [(&'static str, &'static str); 17] = [
+        ("lease", "a worker that is silent for this long is lost"),
+        ("no-worker-grace", "a running job without any worker fails after this"),
+        ("recovery-window", "a new leader waits so long for the workers of its journal"),
+        ("hang-timeout", "an attempt whose progress does not move for this long is tried elsewhere"),
+        ("drain-deadline", "a draining worker may take this long"),
+        ("result-ttl", "the rows of a SELECT are kept for this long"),
+        ("retry-backoff", "first pause before a task is tried again"),
+        ("attempts", "attempts of a task that may fail before its job fails"),
+        ("stage-reruns", "times a stage may run again for lost outputs before its job fails"),
+        ("worker-deaths", "workers that may die of a task before its job fails"),
+        ("running-jobs", "jobs that run at once"),
+        ("queued-jobs", "jobs that may wait"),
+        ("ended-jobs", "ended jobs that the coordinator keeps in memory"),
+        ("speculation", "`on` or `off`: a second attempt at a slow task"),
+        ("speculation-after", "an attempt that has run shorter is never slow"),
+        ("exclusion-losses", "losses of a worker within a minute that exclude its place"),
+        ("exclusion", "how long a place is excluded at first"),
+    ];
+
+    /// Changes one limit, as in `lease=2s`. Errors name the limit and what can be written.
+    pub fn set(&mut self, assignment: &str) -> Result<(), ErrorReport> {
+        let wrong = |why: String| ErrorReport::invalid(format!("the limit `{assignment}` {why}"));
+        let (name, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| wrong("has no value".to_owned()).with_hint("write it like lease=10s"))?;
+        let place = self.place(name.trim()).ok_or_else(|| {
+            let names: Vec<&str> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+            wrong("is not known".to_owned()).with_hint(format!("there are {}", names.join(", ")))
+        })?;
+        let (value, number) = (value.trim(), |_| wrong("is not a whole number".to_owned()));
+        if value.trim_start_matches('0').is_empty() {
+            return Err(wrong("is nothing at all".to_owned()).with_hint("a limit of zero would stop the cluster"));
+        }
+        match place {
+            Place::Span(span) => {
+                *span = parse_duration(value).map_err(|error| wrong(format!("is no span: {error}")))?
+            }
+            Place::Count(count) => *count = value.parse().map_err(number)?,
+            Place::Length(length) => *length = value.parse().map_err(number)?,
+            Place::Switch(switch) => {
+                *switch = match value {
+                    "on" => true,
+                    "off" => false,
+                    _ => return Err(wrong("is neither on nor off".to_owned())),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, name: &str) -> Option<Place<'_>> {
+        Some(match name {
+            "lease" => Place::Span(&mut self.lease),
+            "no-worker-grace" => Place::Span(&mut self.no_worker_grace),
+            "recovery-window" => Place::Span(&mut self.recovery_window),
+            "hang-timeout" => Place::Span(&mut self.hang_timeout),
+            "drain-deadline" => Place::Span(&mut self.drain_deadline),
+            "result-ttl" => Place::Span(&mut self.result_ttl),
+            "retry-backoff" => Place::Span(&mut self.retry_backoff),
+            "attempts" => Place::Count(&mut self.attempts_max),
+            "stage-reruns" => Place::Count(&mut self.stage_reruns_max),
+            "worker-deaths" => Place::Count(&mut self.worker_deaths_max),
+            "running-jobs" => Place::Length(&mut self.running_jobs_max),
+            "queued-jobs" => Place::Length(&mut self.queued_jobs_max),
+            "ended-jobs" => Place::Length(&mut self.ended_jobs_max),
+            "speculation" => Place::Switch(&mut self.speculation.enabled),
+            "speculation-after" => Place::Span(&mut self.speculation.runtime_min),
+            "exclusion-losses" => Place::Count(&mut self.exclusion.losses),
+            "exclusion" => Place::Span(&mut self.exclusion.first),
+            _ => return None,
+        })
+    }
+}
+
 impl Default for Speculation {
     fn default() -> Self {
         Speculation {
@@ -106,5 +193,34 @@ impl Default for Exclusion {
             first: Duration::from_secs(30),
             max: Duration::from_secs(600),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_place() {
+        let mut limits = Limits::default();
+        for (name, _) in Limits::NAMES {
+            assert!(limits.place(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_assignment_changes_one_limit_or_says_what_can_be_written() {
+        let mut limits = Limits::default();
+        limits.set("lease=2s").expect("a span");
+        limits.set("speculation=off").expect("a switch");
+        limits.set("attempts = 7").expect("a count");
+        let mut wanted = Limits { lease: Duration::from_secs(2), attempts_max: 7, ..Limits::default() };
+        wanted.speculation.enabled = false;
+        assert_eq!(limits, wanted);
+        for (text, part) in [("leese=2s", "no-worker-grace"), ("lease", "lease=10s"), ("lease=soon", "soon")] {
+            let report = limits.set(text).expect_err(text);
+            assert!(report.to_string().contains(part), "{report}");
+        }
+        assert_eq!(limits, wanted);
     }
 }

@@ -30,6 +30,10 @@ impl TestCluster {
         TestCluster { embedded: None, client: Client::connect(address).await.expect("the coordinator answers") }
     }
 
+    pub fn of(client: Client) -> TestCluster {
+        TestCluster { embedded: None, client }
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -67,7 +71,7 @@ impl TestCluster {
     }
 }
 
-fn spec(script: &str) -> JobSpec {
+pub fn spec(script: &str) -> JobSpec {
     JobSpec {
         name: "test".to_owned(),
         application: "default".to_owned(),

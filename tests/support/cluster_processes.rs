@@ -1,8 +1,8 @@
 //! A coordinator and workers as processes of their own, each of which can be killed and started again.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -43,8 +43,52 @@ pub struct Cluster {
     ports: Vec<u16>,
     /// `None`: a file in the cluster's folder.
     store: Option<String>,
+    limits: Vec<String>,
     coordinators: Vec<Option<Process>>,
     workers: Vec<Process>,
+    /// Workers that were ever started: each has a work folder of its own.
+    started: usize,
+}
+
+/// What a cluster consists of at its start.
+pub struct Setup {
+    /// `None`: a journal in a file.
+    pub store: Option<String>,
+    pub coordinators: usize,
+    pub workers: Vec<WorkerSetup>,
+    /// `NAME=VALUE`, as `windrow coordinator --limit` takes them.
+    pub limits: &'static [&'static str],
+}
+
+/// What is special about a worker.
+#[derive(Clone, Default)]
+pub struct WorkerSetup {
+    /// As `WINDROW_FAILPOINTS` takes them; none if empty.
+    pub failpoints: String,
+    /// 1 GiB if empty.
+    pub memory: &'static str,
+    /// One if zero.
+    pub slots: u32,
+    /// A folder of its own in the cluster's.
+    pub work_dir: Option<PathBuf>,
+}
+
+impl Setup {
+    /// One coordinator and so many ordinary workers. A silent worker is lost after two seconds.
+    pub fn of(workers: usize) -> Setup {
+        Setup { store: None, coordinators: 1, workers: vec![WorkerSetup::default(); workers], limits: &["lease=2s"] }
+    }
+
+    /// The first worker misbehaves.
+    pub fn with_failpoints(mut self, failpoints: &str) -> Setup {
+        self.workers[0].failpoints = failpoints.to_owned();
+        self
+    }
+}
+
+/// Whether a process that was started by a test still runs, and how it ended.
+fn exited(process: &mut Process) -> Option<ExitStatus> {
+    process.0.try_wait().expect("a child can be waited for")
 }
 
 pub fn free_port() -> u16 {
@@ -54,7 +98,7 @@ pub fn free_port() -> u16 {
 /// A real etcd of one member, gone when dropped.
 pub struct Etcd {
     client: String,
-    _process: Process,
+    process: Process,
     _data: TempDir,
 }
 
@@ -74,13 +118,17 @@ impl Etcd {
             .stdin(Stdio::null())
             .spawn();
         match child {
-            Ok(child) => Some(Etcd { client, _process: Process(child), _data: data }),
+            Ok(child) => Some(Etcd { client, process: Process(child), _data: data }),
             Err(error) => {
                 assert!(std::env::var_os("CI").is_none(), "etcd is needed in CI: {error}");
                 eprintln!("SKIPPED: no etcd; install it, or name its binary with WINDROW_TEST_ETCD");
                 None
             }
         }
+    }
+
+    pub fn signal(&self, which: rustix::process::Signal) {
+        signal(self.process.0.id(), which);
     }
 
     /// A store under `prefix` whose leader's right lasts `ttl`, for example `2s`.
@@ -92,21 +140,34 @@ impl Etcd {
 impl Cluster {
     /// Starts a coordinator on a journal in a file and `workers` workers of one slot, and waits for them.
     pub async fn start(workers: usize) -> Cluster {
-        Cluster::start_on(None, 1, workers).await
+        Cluster::set_up(Setup::of(workers)).await
     }
 
     /// The same with several coordinators on one store.
     pub async fn start_on(store: Option<String>, coordinators: usize, workers: usize) -> Cluster {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let ports = (0..coordinators).map(|_| free_port()).collect();
-        let mut cluster = Cluster { folder, ports, store, coordinators: Vec::new(), workers: Vec::new() };
-        cluster.coordinators.resize_with(coordinators, || None);
-        for index in 0..coordinators {
+        Cluster::set_up(Setup { store, coordinators, ..Setup::of(workers) }).await
+    }
+
+    /// Starts all processes, and waits for the workers.
+    pub async fn set_up(setup: Setup) -> Cluster {
+        let ports = (0..setup.coordinators).map(|_| free_port()).collect();
+        let mut cluster = Cluster {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            ports,
+            store: setup.store,
+            limits: setup.limits.iter().map(|limit| (*limit).to_owned()).collect(),
+            coordinators: Vec::new(),
+            workers: Vec::new(),
+            started: 0,
+        };
+        cluster.coordinators.resize_with(setup.coordinators, || None);
+        for index in 0..setup.coordinators {
             cluster.spawn_coordinator(index);
         }
         cluster.wait_for_coordinator().await;
-        for _ in 0..workers {
-            cluster.start_worker();
+        let workers = setup.workers.len();
+        for worker in setup.workers {
+            cluster.start_worker_with(worker);
         }
         cluster.wait_for_workers(workers).await;
         cluster
@@ -118,32 +179,57 @@ impl Cluster {
         urls.join(",")
     }
 
+    /// The address of one coordinator.
+    pub fn address_of(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}", self.ports[index])
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn spawn(&self, words: &[&str]) -> Process {
+    fn spawn(&self, words: &[&str], failpoints: &str) -> Process {
         let mut command = Command::new(windrow());
         command.args(words).env("WINDROW_LOG", std::env::var("WINDROW_LOG").unwrap_or_else(|_| "error".to_owned()));
+        command.env(windrow_engine::failpoint::VARIABLE, failpoints);
         Process(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("windrow starts"))
     }
 
     /// Starts a coordinator, on the journal it may have had. It may have to stand by.
     pub fn spawn_coordinator(&mut self, index: usize) {
+        self.spawn_coordinator_with(index, "");
+    }
+
+    fn spawn_coordinator_with(&mut self, index: usize, failpoints: &str) {
         let data_dir = self.path().join("journal");
         let listen = format!("127.0.0.1:{}", self.ports[index]);
         let place = match &self.store {
             Some(url) => ["--store", url],
             None => ["--data-dir", data_dir.to_str().expect("a path in UTF-8")],
         };
-        let words = ["coordinator", "--listen", &listen, place[0], place[1], "--small-job-bytes", "0"];
-        self.coordinators[index] = Some(self.spawn(&words));
+        let mut words = vec!["coordinator", "--listen", &listen, place[0], place[1], "--small-job-bytes", "0"];
+        words.extend(self.limits.iter().flat_map(|limit| ["--limit", limit]));
+        self.coordinators[index] = Some(self.spawn(&words, failpoints));
     }
 
     /// Starts the only coordinator and waits until it answers.
     pub async fn start_coordinator(&mut self) {
-        self.spawn_coordinator(0);
+        self.start_coordinator_with("").await;
+    }
+
+    /// The same, and it misbehaves.
+    pub async fn start_coordinator_with(&mut self, failpoints: &str) {
+        self.spawn_coordinator_with(0, failpoints);
         self.wait_for_coordinator().await;
+    }
+
+    /// Whether the coordinator has ended on its own, and how.
+    pub fn coordinator_exit(&mut self, index: usize) -> Option<ExitStatus> {
+        self.coordinators[index].as_mut().and_then(exited)
+    }
+
+    pub fn signal_coordinator(&self, index: usize, which: rustix::process::Signal) {
+        signal(self.coordinators[index].as_ref().expect("it was started").0.id(), which);
     }
 
     async fn wait_for_coordinator(&self) {
@@ -158,27 +244,49 @@ impl Cluster {
 
     /// SIGKILL of the coordinator that leads; its index.
     pub async fn kill_leader(&mut self) -> usize {
+        let leader = self.leader().await;
+        self.coordinators[leader] = None;
+        leader
+    }
+
+    /// Index of the coordinator that leads.
+    pub async fn leader(&self) -> usize {
         let ports = self.ports.clone();
-        let leader = until("a leader", || async {
+        until("a leader", || async {
             for (index, port) in ports.iter().enumerate() {
                 if Client::connect(&format!("http://127.0.0.1:{port}")).await.is_ok() {
                     return Some(index);
                 }
             }
             None
-        });
-        let leader = leader.await;
-        self.coordinators[leader] = None;
-        leader
+        })
+        .await
     }
 
     pub fn start_worker(&mut self) {
+        self.start_worker_with(WorkerSetup::default());
+    }
+
+    pub fn start_worker_with(&mut self, setup: WorkerSetup) {
         let url = self.url();
-        let work_dir = self.path().join(format!("worker-{}", self.workers.len()));
+        let work_dir = setup.work_dir.clone().unwrap_or_else(|| self.work_dir(self.started));
         let work_dir = work_dir.to_str().expect("a path in UTF-8");
-        let words = ["worker", "--coordinator", &url, "--work-dir", work_dir, "--memory", "1GiB"];
-        let worker = self.spawn(&words);
+        let memory = if setup.memory.is_empty() { "1GiB" } else { setup.memory };
+        let slots = setup.slots.max(1).to_string();
+        let words = ["worker", "--coordinator", &url, "--work-dir", work_dir, "--memory", memory, "--slots", &slots];
+        let worker = self.spawn(&words, &setup.failpoints);
         self.workers.push(worker);
+        self.started += 1;
+    }
+
+    /// Where the worker that was started as the `index`-th has its files.
+    pub fn work_dir(&self, index: usize) -> PathBuf {
+        self.path().join(format!("worker-{index}"))
+    }
+
+    /// Whether a worker has ended on its own, and how.
+    pub fn worker_exit(&mut self, index: usize) -> Option<ExitStatus> {
+        exited(&mut self.workers[index])
     }
 
     /// SIGKILL.

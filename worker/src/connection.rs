@@ -28,9 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for `Welcome` once the stream is open.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A silent coordinator is probed this often, and given up when it does not answer in time.
-const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A silent coordinator is probed this often, and given up when it does not answer in time: well before its successor
+/// stops to wait for the workers it knows.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Heartbeats per lease: one may be late and one lost.
 const HEARTBEATS_PER_LEASE: u32 = 4;

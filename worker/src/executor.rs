@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tracing::Instrument;
+use windrow_engine::failpoint;
 use windrow_engine::shuffle::StoredOutput;
 use windrow_engine::task::{self, OperatorMetrics, TaskDone, TaskEnvironment, TaskProgress, TaskRequest};
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskId, TaskOutput};
@@ -202,7 +203,11 @@ impl Running {
         };
         let report = match ended {
             Ok(done) => match self.keep(MapOutputId { task, attempt }, done) {
-                Some(finished) => from_worker::Kind::Finished(finished),
+                Some(finished) => {
+                    // Its output stays, so an error here would be no failure of the attempt.
+                    let _ = failpoint::in_task("task.report", task).await;
+                    from_worker::Kind::Finished(finished)
+                }
                 None => return,
             },
             Err(failure) => {

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
+use windrow_engine::failpoint;
 use windrow_engine::shuffle::StoredOutput;
 use windrow_model::{JobId, MapOutputId, StageId, TaskId};
 use windrow_proto::{PartEnd, ShuffleChunk, ShufflePart, ShuffleTicket};
@@ -97,6 +98,7 @@ impl Serving {
         let Some(part) = self.parts.get(self.part).cloned() else {
             return Ok(None);
         };
+        failpoint::at("shuffle.serve").await.map_err(|report| Status::unavailable(report.to_string()))?;
         let stored = || output_id(self.stage, &part).and_then(|id| self.store.get(id));
         let Some(output) = self.output.take().or_else(stored) else {
             return Ok(Some(self.missing()));

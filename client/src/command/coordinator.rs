@@ -6,6 +6,7 @@ use serde_json::json;
 use windrow_client::BUILD;
 use windrow_client::rows::RowFormat;
 use windrow_coordinator::{Coordinator, CoordinatorOptions, StoreOptions};
+use windrow_engine::failpoint;
 use windrow_model::{ErrorKind, ErrorReport, Limits};
 
 use super::signals::{end_with_parent, stop_requested};
@@ -28,11 +29,16 @@ fn store_of(url: Option<String>, data_dir: Option<PathBuf>) -> Outcome<StoreOpti
 pub async fn run(args: CoordinatorArgs) -> Outcome {
     end_with_parent(args.child.exit_with_parent)?;
     let stop = stop_requested()?;
+    failpoint::arm_from_env()?;
+    let mut limits = Limits::default();
+    for assignment in &args.limits {
+        limits.set(assignment)?;
+    }
     let mut options = CoordinatorOptions {
         listen: args.listen,
         insecure: args.insecure,
         store: Some(store_of(args.store, args.data_dir)?),
-        limits: Limits::default(),
+        limits,
         engine: Default::default(),
         build: BUILD.to_owned(),
     };

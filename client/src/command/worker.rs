@@ -12,6 +12,7 @@ use crate::outcome::Outcome;
 pub async fn run(args: WorkerArgs) -> Outcome {
     end_with_parent(args.child.exit_with_parent)?;
     let stop = stop_requested()?;
+    windrow_engine::failpoint::arm_from_env()?;
     let mut options = WorkerOptions::new(args.cluster.coordinator, args.slots, worker_memory(args.memory, 1), BUILD);
     options.work_dir = args.work_dir;
     options.listen = args.listen;

@@ -12,6 +12,7 @@ use super::protocol::{Action, Head, View, next};
 use super::single;
 use super::staging::{UploadMarker, created_marker};
 use super::target::{OutputTarget, as_text};
+use crate::failpoint;
 use crate::stores::{Stores, display_location};
 use crate::tables::files::{is_data_file, relative_path};
 
@@ -57,6 +58,7 @@ pub async fn commit(
     }
     let mut commit = Commit { decided: known, ..Commit::new(target, &folder, files) };
     for _ in 0..ROUNDS_MAX {
+        failpoint::at("commit.step").await.map_err(|report| CommitError { report, decided: commit.decided })?;
         match commit.step().await {
             Ok(Some(_)) => return Ok(commit.files),
             Ok(None) => {}

@@ -6,6 +6,7 @@ use super::commit::{CommitError, Decided, already_exists, remove_staging};
 use super::folder::{Created, Folder, Placed, link_new};
 use super::manifest::HOME;
 use super::target::{OutputTarget, file_name};
+use crate::failpoint;
 
 /// Publishes the one file of `files`. Repeating it after a crash or an error is harmless: the move of the staged file
 /// into its place decides, and once it has decided, only litter is left to remove.
@@ -19,12 +20,14 @@ pub async fn commit(
         let what = format!("{} files were written for the single file `{}`", files.len(), target.location);
         return Err(CommitError { report: ErrorReport::internal(what), decided: known });
     };
+    failpoint::at("commit.step").await.map_err(|report| CommitError { report, decided: known })?;
     let placed = match (target.mode, folder.local().is_some()) {
         (OutputMode::Error, true) => link(target, file, folder),
         (OutputMode::Error, false) => claim(target, file, folder).await,
         (OutputMode::Overwrite | OutputMode::Append, _) => place(target, file, folder).await,
     };
     placed.map_err(|report| CommitError { decided: decided_by(&report, known), report })?;
+    failpoint::at("commit.step").await.map_err(|report| CommitError { report, decided: Decided::Yes })?;
     let tidied = async {
         remove_staging(folder, target.commit_id).await?;
         remove_claim(target, folder).await

@@ -18,6 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, TaskOutput, WrittenFile};
 
 use crate::errors;
+use crate::failpoint;
 use crate::plan::{DecodedFragment, OutputPartitioning, decode_fragment};
 use crate::session;
 use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
@@ -173,7 +174,10 @@ impl TaskEnvironment {
 pub async fn run(env: Arc<TaskEnvironment>, request: TaskRequest) -> Result<TaskDone, Failure> {
     let task = request.task;
     let mut attempt = JoinSet::new();
-    attempt.spawn(async move { Attempt::decode(&env, request)?.run().await });
+    attempt.spawn(async move {
+        failpoint::in_task("task.run", task).await.map_err(Failure::Unavailable)?;
+        Attempt::decode(&env, request)?.run().await
+    });
     match attempt.join_next().await {
         Some(Ok(ended)) => ended,
         Some(Err(error)) => Err(panicked(error, task)),

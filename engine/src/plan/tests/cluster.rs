@@ -17,7 +17,7 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{TryStreamExt, future};
-use windrow_model::{AttemptId, JobId, MapOutputId, StageId, TaskId, WorkerId};
+use windrow_model::{AttemptId, Determinism, JobId, MapOutputId, StageId, TaskId, WorkerId};
 
 use super::bed::Planner;
 use crate::plan::{CutStage, DecodedFragment, Distributed, OutputPartitioning, decode_fragment, distribute};
@@ -58,13 +58,31 @@ pub(super) async fn run(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>
 }
 
 pub(super) async fn run_stages(distributed: &Distributed) -> Result<Vec<RecordBatch>> {
+    run_with(distributed, false).await
+}
+
+/// The same, but half of the readers of each stage read what a second run of its tasks has written, for which its
+/// inputs came in another order: as if outputs were lost when the other half had read them. Stages that say that they
+/// are indeterminate are not run twice: the scheduler runs all their readers again.
+pub(super) async fn run_with_losses(distributed: &Distributed) -> Result<Vec<RecordBatch>> {
+    run_with(distributed, true).await
+}
+
+async fn run_with(distributed: &Distributed, losses: bool) -> Result<Vec<RecordBatch>> {
     let mut outputs = Arc::new(Outputs::default());
     let mut tasks = BTreeMap::new();
     let mut rows = Vec::new();
     for stage in &distributed.stages {
         let mut written = HashMap::new();
         for task in 0..stage.plan.tasks.len() as u32 {
-            let batches = run_task(stage, task, &outputs, &tasks).await?;
+            let mut batches = run_task(stage, task, &outputs, &tasks, false).await?;
+            if losses && stage.plan.determinism != Determinism::Indeterminate {
+                let again = run_task(stage, task, &outputs, &tasks, true).await?;
+                let odd = |(partition, batches): (usize, _)| (partition % 2 == 1).then_some((partition, batches));
+                for (partition, written) in again.into_iter().enumerate().filter_map(odd) {
+                    batches[partition] = written;
+                }
+            }
             rows = if stage.plan.index == distributed.root && task > 0 { rows } else { Vec::new() };
             for (partition, batches) in batches.into_iter().enumerate() {
                 let schema = stage.physical.schema();
@@ -94,9 +112,16 @@ async fn run_task(
     task: u32,
     outputs: &Arc<Outputs>,
     tasks: &BTreeMap<u32, u32>,
+    backwards: bool,
 ) -> Result<Vec<Vec<RecordBatch>>> {
     let decoded = decode(stage, task)?;
-    let inputs = stage.plan.inputs.iter().map(|input| (input.stage, outputs_of(input.stage, tasks[&input.stage])));
+    let inputs = stage.plan.inputs.iter().map(|input| {
+        let mut outputs = outputs_of(input.stage, tasks[&input.stage]);
+        if backwards {
+            outputs.reverse();
+        }
+        (input.stage, outputs)
+    });
     let inputs = TaskInputs { source: Arc::clone(outputs) as _, stages: inputs.collect() };
     let context = task_context(&decoded, inputs);
     let partitions = &stage.plan.tasks[task as usize].partitions;

@@ -1,14 +1,11 @@
 //! Workers die at chosen moments, counted in finished tasks; the answer stays right and only lost work runs again.
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::collections::BTreeMap;
 
-use support::cluster::TestCluster;
-use support::jobs::{oracle_lines, script, tasks_done};
-use support::processes::Up;
-use support::{rows, tpch};
+use crate::support::cluster::TestCluster;
+use crate::support::jobs::{oracle_lines, script, tasks_done};
+use crate::support::processes::Up;
+use crate::support::{rows, tpch};
 use windrow_model::{AttemptState, JobState, StageState};
 use windrow_proto::{Attempt, Job};
 

@@ -1,12 +1,9 @@
 //! Workers that leave in order: what they hold moves to others, and nothing is computed again.
 
-#[path = "support/mod.rs"]
-mod support;
-
-use support::cluster::TestCluster;
-use support::cluster_processes::{Cluster, until};
-use support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
-use support::{rows, tpch};
+use crate::support::cluster::TestCluster;
+use crate::support::cluster_processes::{Cluster, until};
+use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::{rows, tpch};
 use windrow_client::Client;
 use windrow_model::{AttemptState, JobState, WorkerId, WorkerState};
 use windrow_proto::Job;

@@ -1,13 +1,10 @@
 //! A coordinator that dies and comes back on its journal: no acknowledged job is lost, and nothing that has completed
 //! runs again.
 
-#[path = "support/mod.rs"]
-mod support;
-
-use support::cluster::TestCluster;
-use support::cluster_processes::{Cluster, Etcd};
-use support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
-use support::{rows, tpch};
+use crate::support::cluster::TestCluster;
+use crate::support::cluster_processes::{Cluster, Etcd};
+use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::{rows, tpch};
 use windrow_model::JobState;
 
 #[tokio::test(flavor = "multi_thread")]

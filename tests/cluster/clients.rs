@@ -1,0 +1,90 @@
+//! Clients that go away, and processes that are asked to.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use windrow_client::Client;
+
+use crate::answers::{assert_answer, assert_succeeded};
+use crate::support::cluster::{TestCluster, spec};
+use crate::support::cluster_processes::{Cluster, until};
+use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::processes::windrow;
+use crate::support::tpch;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_without_its_client_and_is_found_by_its_token() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let cluster = Cluster::start(2).await;
+    let url = cluster.url();
+    let mut submitter = Command::new(windrow())
+        .args(["submit", "--coordinator", &url, "--wait", "--client-token", "nightly", "-e", &script(&sql)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("windrow starts");
+    let began = until("the job to begin", || async {
+        let jobs = Client::connect(&url).await.ok()?.jobs(true).await.ok()?;
+        jobs.first().filter(|job| job.started_us > 0).map(|job| windrow_model::JobId(job.id))
+    })
+    .await;
+
+    submitter.kill().expect("the client can be killed");
+    submitter.wait().expect("it ends");
+    let mut again = spec(&script(&sql));
+    again.client_token = Some("nightly".to_owned());
+    let found = Client::connect(&url).await.expect("the coordinator answers").submit(again).await;
+
+    let found = found.expect("the job is found");
+    assert_eq!((found.job, found.existing), (began, true));
+    assert_answer(&cluster, began, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_asked_to_stop_in_the_middle_of_a_job_goes_on_after_its_restart() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start(2).await;
+    let job = TestCluster::attached(&cluster.url()).await.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
+
+    cluster.signal_coordinator(0, Signal::TERM);
+    let mut last = cluster;
+    let exit = until("the coordinator to end", || {
+        let exit = last.coordinator_exit(0);
+        async move { exit }
+    })
+    .await;
+    cluster = last;
+    assert!(exit.success(), "it was asked to stop, and ended with {exit}");
+    cluster.start_coordinator().await;
+
+    let ended = assert_answer(&cluster, job, &wanted).await;
+    assert_eq!(completed_twice(&ended), Vec::<String>::new(), "work was lost with the coordinator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_asked_to_stop_ends_well_and_costs_no_task() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start(3).await;
+    let job = TestCluster::attached(&cluster.url()).await.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
+
+    cluster.signal_worker(0, Signal::TERM);
+    let mut last = cluster;
+    let exit = until("the worker to end", || {
+        let exit = last.worker_exit(0);
+        async move { exit }
+    })
+    .await;
+    cluster = last;
+    assert!(exit.success(), "it was asked to stop, and ended with {exit}");
+
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_succeeded(&ended);
+    assert_answer(&cluster, job, &wanted).await;
+    assert_eq!(completed_twice(&ended), Vec::<String>::new(), "a worker that leaves in order costs no task");
+}

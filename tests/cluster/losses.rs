@@ -1,0 +1,178 @@
+//! Workers die, alone and together, at the worst moments.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use windrow_client::Client;
+use windrow_model::{AttemptState, JobState};
+
+use crate::answers::{
+    assert_answer, assert_published, assert_succeeded, attempts, first_stage_is_done, state_of, wait_for_failure,
+};
+use crate::support::cluster::TestCluster;
+use crate::support::cluster_processes::{Cluster, Setup, WorkerSetup, until};
+use crate::support::jobs::{oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::tpch;
+
+/// Writes a table into `folder`.
+fn copy_script(folder: &Path) -> String {
+    script(&format!("COPY lineitem TO '{}/' STORED AS PARQUET", folder.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_its_files_and_its_report_leaves_neither_rows_nor_litter() {
+    let wanted = oracle_lines("SELECT * FROM lineitem").await;
+    let mut cluster = Cluster::set_up(Setup::of(2).with_failpoints("task.report=kill@2")).await;
+    let folder = cluster.path().join("copy");
+    let client = TestCluster::attached(&cluster.url()).await;
+
+    let job = client.submit(&copy_script(&folder)).await.expect("the job is accepted");
+    let ended = wait_for_end(&cluster.url(), job).await;
+
+    assert_succeeded(&ended);
+    assert!(cluster.worker_exit(0).is_some(), "the worker lives: nothing was tested");
+    assert_published(&folder, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_serving_a_reader_is_replaced_by_running_its_tasks_again() {
+    let sql = "SELECT l_orderkey, l_linenumber, l_comment FROM lineitem ORDER BY l_orderkey, l_linenumber";
+    let wanted = oracle_lines(sql).await;
+    let mut cluster = Cluster::set_up(Setup::of(2).with_failpoints("shuffle.serve=kill@5")).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+
+    let job = client.submit(&script(sql)).await.expect("the job is accepted");
+
+    assert_answer(&cluster, job, &wanted).await;
+    assert!(cluster.worker_exit(0).is_some(), "the worker lives: nothing was tested");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_of_the_workers_die_at_once() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start(4).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 16).await;
+
+    cluster.kill_worker(0);
+    cluster.kill_worker(0);
+
+    assert_answer(&cluster, job, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_workers_all_died_fails_after_the_grace_and_says_why() {
+    let setup = Setup { limits: &["lease=2s", "no-worker-grace=3s"], ..Setup::of(2) };
+    let mut cluster = Cluster::set_up(setup).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(&tpch::query(9))).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 4).await;
+
+    cluster.kill_worker(0);
+    cluster.kill_worker(0);
+    let killed = Instant::now();
+
+    let error = wait_for_failure(&cluster, job).await;
+    assert!(error.contains("no worker"), "{error}");
+    assert!(killed.elapsed() < Duration::from_secs(30), "it took {:?}", killed.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_workers_all_died_goes_on_when_one_comes() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start(2).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 4).await;
+
+    cluster.kill_worker(0);
+    cluster.kill_worker(0);
+    let url = cluster.url();
+    until("the job to say that it waits for a worker", || async {
+        let reasons = Client::connect(&url).await.ok()?.why(job).await.ok()?;
+        reasons.iter().any(|reason| reason.contains("no worker")).then_some(())
+    })
+    .await;
+    cluster.start_worker();
+
+    assert_answer(&cluster, job, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_again_and_again_is_left_out_and_taken_back() {
+    let limits = &["lease=2s", "worker-deaths=50", "exclusion-losses=3", "exclusion=4s", "attempts=50"];
+    let mut cluster = Cluster::set_up(Setup { limits, ..Setup::of(1) }).await;
+    let sql = tpch::query(1);
+    let wanted = oracle_lines(&sql).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let place = cluster.path().join("crashing");
+    let crashing = |failpoints: &str| WorkerSetup {
+        failpoints: failpoints.to_owned(),
+        work_dir: Some(place.clone()),
+        ..WorkerSetup::default()
+    };
+
+    // Three lives in one place, each ended by its first task.
+    for _ in 0..3 {
+        cluster.start_worker_with(crashing("task.run=kill"));
+        let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+        let mut last = cluster;
+        until("the worker to die", || {
+            let exit = last.worker_exit(1);
+            async move { exit.map(drop) }
+        })
+        .await;
+        cluster = last;
+        cluster.kill_worker(1);
+        assert_answer(&cluster, job, &wanted).await;
+    }
+
+    // The fourth is well, but nobody can know: it has to wait, and then it works.
+    cluster.start_worker_with(crashing(""));
+    let pid = cluster.worker_pid(1);
+    let url = cluster.url();
+    let state = |wanted: &'static str| {
+        let url = url.clone();
+        move || {
+            let url = url.clone();
+            async move {
+                let workers = Client::connect(&url).await.ok()?.workers().await.ok()?;
+                let found = workers.iter().rfind(|worker| worker.process_id == pid)?;
+                let excluded = found.reason.contains("excluded");
+                (if wanted == "excluded" { excluded } else { !excluded }).then(|| found.id)
+            }
+        }
+    };
+    until("the exclusion of the place", state("excluded")).await;
+    let back = until("the end of the exclusion", state("taken back")).await;
+    let job = client.submit(&script(&tpch::query(9))).await.expect("the job is accepted");
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_succeeded(&ended);
+    assert!(attempts(&ended).any(|(_, attempt)| attempt.worker == back), "it got no task after its exclusion");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_source_of_many_readers_costs_one_rerun() {
+    // 256 reduce tasks, each of which reads from the worker that dies before the first of them begins.
+    let sql = "SELECT l_orderkey, count(*) FROM lineitem GROUP BY l_orderkey";
+    let wanted = oracle_lines(sql).await;
+    let wait = WorkerSetup { failpoints: "task.run.1=sleep:1s@1".to_owned(), slots: 4, ..WorkerSetup::default() };
+    let mut cluster = Cluster::set_up(Setup { workers: vec![wait; 2], ..Setup::of(0) }).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let text = script(sql).replace("'256KiB'", "'16KiB'");
+    let job = client.submit(&text).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "the map outputs", first_stage_is_done).await;
+
+    cluster.kill_worker(0);
+
+    let ended = assert_answer(&cluster, job, &wanted).await;
+    assert!(ended.stages[1].tasks >= 200, "only {} readers", ended.stages[1].tasks);
+    assert_eq!(ended.stages[0].reruns, 1, "one loss is one rerun of the stage");
+    let failed = attempts(&ended).filter(|(_, attempt)| state_of(attempt) == AttemptState::Failed);
+    let failed = failed.count();
+    assert!(failed <= 4, "{failed} readers ran into the loss, and only four were there");
+    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded));
+}
