@@ -13,8 +13,8 @@ use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wa
 use crate::support::tpch;
 
 const ETCD: [&str; 3] = ["etcd-1", "etcd-2", "etcd-3"];
-/// The leader's right lasts two seconds; a successor takes over within two more. The rest is for this machine.
-const TAKE_OVER: Duration = Duration::from_secs(8);
+/// The leader's right lasts five seconds; a successor takes over within two more. The rest is for this machine.
+const TAKE_OVER: Duration = Duration::from_secs(10);
 
 async fn begin(fleet: &Fleet, sql: &str) -> JobId {
     let client = TestCluster::attached(&fleet.url()).await;
