@@ -37,7 +37,7 @@ impl Summary {
                 + job.files.iter().map(|file| file.bytes).sum::<u64>(),
             seconds: job.ended_us.saturating_sub(started) as f64 / 1e6,
             stages: job.stages.len(),
-            attempts: attempts().count(),
+            attempts: job.stages.iter().map(|stage| stage.attempts_total as usize).sum(),
             unsuccessful: attempts().filter(|attempt| failed.contains(&attempt.state.as_str())).count(),
             reruns: job.stages.iter().map(|stage: &Stage| stage.reruns).sum(),
             spill_bytes: job.stages.iter().map(|stage| stage.spill_bytes).sum(),
@@ -105,7 +105,7 @@ mod tests {
             state: "succeeded".into(),
             started_us: 1_000_000,
             ended_us: 3_500_000,
-            stages: vec![Stage { attempts, bytes: 2048, reruns: 1, ..Stage::default() }],
+            stages: vec![Stage { attempts, attempts_total: 3, bytes: 2048, reruns: 1, ..Stage::default() }],
             workers: vec![peak(1, 100 << 20), peak(2, 120 << 20)],
             ..Job::default()
         }

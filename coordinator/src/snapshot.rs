@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use windrow_model::{AttemptState, Timestamp, WorkerId};
 use windrow_proto as wire;
-use windrow_scheduler::{AttemptView, JobView, StageView, WorkerView};
+use windrow_scheduler::{AttemptView, JobView, StageView, TaskView, WorkerView};
 
 use crate::artefacts::Answer;
 use crate::dossier::{Dossier, Usage};
 use crate::fleet::Fleet;
 use crate::state::State;
+
+/// Attempts of one stage that are told: a stage of a million tasks is no message and no page.
+const ATTEMPTS_MAX: usize = 2_000;
 
 /// How much of a job is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +96,13 @@ fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::Worker
 
 fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: Detail) -> wire::Stage {
     let (running_rows, running_bytes) = progress(&state.fleet, view);
-    let attempts = view.tasks().flat_map(|task| task.attempts().map(move |attempt| (task.id().index, attempt)));
     let (attempts, operators) = match detail {
         Detail::Summary => (Vec::new(), Vec::new()),
-        Detail::Full => (
-            attempts.map(|(task, view)| attempt(&state.fleet, task, view)).collect(),
-            dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default(),
-        ),
+        Detail::Full => {
+            (attempts(&state.fleet, view), dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default())
+        }
     };
+    let attempts_total: usize = view.tasks().map(|task| task.attempts().len()).sum();
     wire::Stage {
         index: view.id().index,
         step: view.step(),
@@ -114,10 +116,39 @@ fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: 
         bytes: view.bytes() + running_bytes,
         spill_bytes: successes(view).map(|attempt| attempt.output().spill_bytes).sum(),
         reruns: view.reruns(),
+        attempts_total: attempts_total as u32,
         attempts,
         inputs: view.inputs().collect(),
         operators,
     }
+}
+
+/// The attempts of a stage by task; of a large one those that people look for: what failed, was lost or ran again
+/// first, and then as many of the others as there is room for.
+fn attempts(fleet: &Fleet, view: StageView<'_>) -> Vec<wire::Attempt> {
+    let of_task = |task: TaskView<'_>| {
+        let index = task.id().index;
+        task.attempts().map(|view| attempt(fleet, index, view)).collect::<Vec<_>>()
+    };
+    let is_smooth = |task: &TaskView<'_>| {
+        let mut attempts = task.attempts();
+        attempts.len() <= 1 && attempts.all(|attempt| attempt.state() == AttemptState::Succeeded)
+    };
+    let mut room = ATTEMPTS_MAX;
+    let mut listed = Vec::new();
+    for smooth in [false, true] {
+        let mut tasks = view.tasks().filter(|task| is_smooth(task) == smooth);
+        while room > 0
+            && let Some(task) = tasks.next()
+        {
+            let attempts = of_task(task);
+            room = room.saturating_sub(attempts.len());
+            listed.extend(attempts);
+        }
+    }
+    // Stable: the attempts of a task stay in their order.
+    listed.sort_by_key(|attempt| attempt.task);
+    listed
 }
 
 /// Rows and bytes of the attempts that run now, as last reported.

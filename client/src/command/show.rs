@@ -31,6 +31,7 @@ fn describe(job: &Job) -> String {
     };
     section("stages", stages(job));
     section("attempts", attempts(job));
+    section("attempts that are not listed", omitted(job));
     section("workers", workers(job));
     section("files", files(job));
     for note in &job.notes {
@@ -103,6 +104,16 @@ fn attempts(job: &Job) -> Option<Listing> {
         }
     }
     job.stages.iter().any(|stage| !stage.attempts.is_empty()).then_some(listing)
+}
+
+/// Large stages list what failed, was lost or ran again, and only some of the rest.
+fn omitted(job: &Job) -> Option<Listing> {
+    let mut listing = Listing::new(&["stage", "listed", "attempts"]);
+    for stage in job.stages.iter().filter(|stage| stage.attempts_total as usize > stage.attempts.len()) {
+        let listed = stage.attempts.len().to_string();
+        listing.push_row(vec![stage.index.to_string(), listed, stage.attempts_total.to_string()]);
+    }
+    job.stages.iter().any(|stage| stage.attempts_total as usize > stage.attempts.len()).then_some(listing)
 }
 
 /// Why the attempt failed, or that it did work a second time.
