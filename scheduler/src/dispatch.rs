@@ -8,9 +8,11 @@ use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 use crate::backlog::Wish;
 use crate::deadlines::Due;
 use crate::placement::{Ask, Choice, Reservation, choose};
+use crate::queue::{Need, Standing};
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::task::{Attempt, TaskState};
+use crate::worker::Roster;
 use crate::{AttemptRun, Event, InputRef, Message, RunTask, Scheduler};
 
 /// Where a task is to run, and what for.
@@ -26,7 +28,7 @@ pub(crate) struct Assignment {
 enum Found {
     Place(Assignment),
     /// None of its tasks fits now.
-    NoFit,
+    NoFit(Need),
     /// None of its tasks waits for a place.
     NoTask,
 }
@@ -35,50 +37,82 @@ impl Scheduler {
     /// Places tasks until no job can place one more.
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.drop_stale_reservation();
-        if self.roster.seats().free_max() == 0 {
-            return;
-        }
-        let mut candidates = self.hungry.clone();
+        self.call_back_after_news();
         while self.roster.seats().free_max() > 0 {
-            let Some(id) = self.queues.next(&self.jobs, &candidates) else {
-                return;
-            };
-            match self.find_place(id) {
+            let Some(id) = self.queues.next(self.reservation.is_none()) else { return };
+            let found = self.find_place(id);
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            match found {
                 Found::Place(assignment) => {
                     let was_reserved = self.reservation;
                     self.assign(assignment, turn);
                     if self.reservation != was_reserved {
                         // The worker that was kept is free for those who were turned away from it.
-                        candidates = self.hungry.clone();
+                        self.call_back(self.roster.seats().free_max());
                     }
                 }
-                Found::NoFit => {
-                    candidates.remove(&id);
-                }
-                Found::NoTask => {
-                    candidates.remove(&id);
-                    self.hungry.remove(&id);
-                }
+                Found::NoFit(need) => self.queues.turn_away(job, need),
+                Found::NoTask => self.queues.step_out(job),
             }
+        }
+    }
+
+    /// A task of the job may wait for a place now.
+    pub(crate) fn line_up(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.find_hungry();
+        if job.hungry.is_empty() {
+            self.queues.step_out(job);
+        } else {
+            self.queues.line_up(job);
+        }
+    }
+
+    /// Lets jobs try again that were turned away and may fit since workers came, went or got free slots.
+    fn call_back_after_news(&mut self) {
+        let members_changed = self.roster.members_changed();
+        let mut free_max = 0;
+        while let Some(id) = self.roster.next_freed() {
+            match self.reservation.filter(|kept| kept.worker == id) {
+                Some(kept) => self.call_back_job(kept.task.stage.job),
+                None => free_max = free_max.max(self.roster.seat(id).unwrap_or(0)),
+            }
+        }
+        self.call_back(if members_changed { u32::MAX } else { free_max });
+    }
+
+    /// Lets jobs try again that were turned away and may fit a worker with so many free slots.
+    fn call_back(&mut self, slots: u32) {
+        for job in self.queues.turned_away(slots) {
+            self.call_back_job(job);
+        }
+    }
+
+    fn call_back_job(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.standing != Standing::Out) {
+            self.queues.line_up(job);
         }
     }
 
     /// The first task of the job that fits somewhere: lowest stage first, re-runs of lost outputs first.
     fn find_place(&mut self, id: JobId) -> Found {
         let Some(job) = self.jobs.get_mut(&id) else { return Found::NoTask };
-        let mut found = Found::NoTask;
-        for index in 0..job.stages.len() as u32 {
+        let mut need = None;
+        let mut next = 0;
+        while let Some(&index) = job.hungry.range(next..).next() {
+            next = index + 1;
             let stage = &job.stages[index as usize];
             if stage.backlog.is_empty() || !job.is_runnable(stage) {
+                job.hungry.remove(&index);
                 continue;
             }
-            found = Found::NoFit;
             let inputs = job.inputs_of(index);
             let stage = &job.stages[index as usize];
             for (index, wish) in stage.backlog.heads() {
                 self.reservation = self.reservation.map(|kept| passed_on(kept, stage, index, wish));
                 let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held };
-                match choose(&self.roster, self.reservation, &ask) {
+                let choice = choose(&self.roster, self.reservation, &ask);
+                match choice {
                     Choice::Place { worker, slots } => {
                         let inputs = inputs.outputs;
                         return Found::Place(Assignment { task: ask.task, worker, slots, inputs, speculative: false });
@@ -86,11 +120,12 @@ impl Scheduler {
                     Choice::Wait { reserve: Some(worker), .. } => {
                         self.reservation = Some(Reservation { task: ask.task, worker });
                     }
-                    Choice::Wait { reserve: None, .. } | Choice::Reserved(_) | Choice::NoWorkers => {}
+                    Choice::Wait { reserve: None, .. } | Choice::Reserved { .. } | Choice::NoWorkers => {}
                 }
+                need = Some(need_of(wish, choice, &self.roster, self.reservation).or(need));
             }
         }
-        found
+        need.map_or(Found::NoTask, Found::NoFit)
     }
 
     pub(crate) fn assign(&mut self, assignment: Assignment, turn: &mut Turn<'_>) {
@@ -156,6 +191,7 @@ impl Scheduler {
         };
         if !self.is_reservation_useful(task, worker) {
             self.reservation = None;
+            self.call_back(self.roster.seats().free_max());
         }
     }
 
@@ -173,7 +209,7 @@ impl Scheduler {
         match self.place_of(stage, task.index, None) {
             Choice::Place { .. } => true,
             Choice::Wait { needed, .. } => kept.spec.slots >= needed,
-            Choice::Reserved(_) | Choice::NoWorkers => false,
+            Choice::Reserved { .. } | Choice::NoWorkers => false,
         }
     }
 
@@ -184,11 +220,22 @@ impl Scheduler {
     }
 
     /// Where a task would be placed, wherever its inputs are.
-    fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
+    pub(crate) fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
         let wish = stage.tasks[index as usize].wish(stage.plan.tasks[index as usize].slots);
         let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
         choose(&self.roster, reservation, &ask)
     }
+}
+
+/// What it takes to place a task that has just been refused.
+fn need_of(wish: &Wish, refused: Choice, roster: &Roster, reservation: Option<Reservation>) -> Need {
+    let needed = match refused {
+        Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => needed,
+        Choice::Place { .. } | Choice::NoWorkers => 1,
+    };
+    // Any idle worker will do, although the best one was asked for.
+    let slots = if wish.whole_worker { roster.seats().slots_min() } else { needed };
+    Need { slots, reserves: needed > 1 && reservation.is_some() }
 }
 
 /// What is kept for a task is kept for the first of all that ask for the same: a task that lost its place and stands in

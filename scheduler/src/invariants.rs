@@ -7,6 +7,8 @@ use windrow_model::{JobState, MapOutputId, StageState, WorkerId, WorkerState};
 use crate::Scheduler;
 use crate::demand::wanted_stages;
 use crate::job::Job;
+use crate::placement::Choice;
+use crate::queue::Standing;
 use crate::stage::Stage;
 use crate::task::{Task, TaskState};
 use crate::worker::Worker;
@@ -32,6 +34,7 @@ impl Scheduler {
                 self.check_cached_inputs(job, stage)?;
             }
         }
+        self.queues.check(&self.jobs).map_err(|text| format!("I-16: {text}"))?;
         self.check_held_outputs()?;
         self.check_numbers()
     }
@@ -72,8 +75,12 @@ impl Scheduler {
         let ids = |accept: fn(JobState) -> bool| -> BTreeSet<_> {
             self.jobs.values().filter(|job| accept(job.state)).map(|job| job.id).collect()
         };
-        hold!(ids(|state| state == JobState::Queued) == self.queued, "I-7: queued jobs");
-        hold!(ids(|state| !state.is_final() && state != JobState::Queued) == self.admitted, "I-7: admitted jobs");
+        hold!(ids(|state| state == JobState::Queued) == *self.admission.queued(), "I-7: queued jobs");
+        hold!(
+            ids(|state| !state.is_final() && state != JobState::Queued) == *self.admission.admitted(),
+            "I-7: admitted jobs"
+        );
+        self.admission.check(&self.jobs).map_err(|text| format!("I-7: {text}"))?;
         hold!(ids(JobState::is_final) == self.ended.iter().copied().collect(), "I-7: ended jobs");
         hold!(self.ended.len() <= self.limits.ended_jobs_max, "I-7: too many ended jobs are kept");
         for id in self.roster.draining() {
@@ -108,9 +115,32 @@ impl Scheduler {
         hold!(counted == (job.live, job.speculative), "I-2: the live attempts of {}", job.id);
         let wanted: Vec<bool> = job.stages.iter().map(|stage| stage.wanted).collect();
         hold!(job.recovering || wanted == wanted_stages(job), "I-8: the demand of {} is out of date", job.id);
-        hold!(!job.is_hungry() || self.hungry.contains(&job.id), "I-8: {} waits and is not served", job.id);
+        self.check_standing(job)?;
         for worker in &job.participants {
             hold!(self.roster.present(*worker).is_some(), "I-9: {worker} took part in {} and has left", job.id);
+        }
+        Ok(())
+    }
+
+    /// I-16.
+    fn check_standing(&self, job: &Job) -> Result<(), String> {
+        hold!(!job.is_hungry() || job.standing != Standing::Out, "I-16: {} waits and is not served", job.id);
+        for stage in job.stages.iter().filter(|stage| !stage.backlog.is_empty() && job.is_runnable(stage)) {
+            hold!(job.hungry.contains(&stage.id.index), "I-16: {} waits and is not looked at", stage.id);
+            let Standing::TurnedAway(need) = job.standing else { continue };
+            for (index, wish) in stage.backlog.heads() {
+                let slots = wish.slots;
+                match self.place_of(stage, index, self.reservation) {
+                    Choice::Place { .. } => {
+                        return Err(format!("I-16: {} was turned away and fits", stage.task_id(index)));
+                    }
+                    Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => {
+                        let met = need.slots <= needed && (need.reserves || needed == 1);
+                        hold!(met, "I-16: {} was turned away with {need:?} and wants {slots}", stage.task_id(index));
+                    }
+                    Choice::NoWorkers => {}
+                }
+            }
         }
         Ok(())
     }

@@ -51,7 +51,10 @@ pub(crate) enum Choice {
         reserve: Option<WorkerId>,
     },
     /// It would fit on a worker that is kept for another task.
-    Reserved(Reservation),
+    Reserved {
+        needed: u32,
+        kept: Reservation,
+    },
     NoWorkers,
 }
 
@@ -101,7 +104,7 @@ impl<'a> Search<'a> {
             return Choice::Place { worker: self.nearest(free, first), slots: needed };
         }
         if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
-            return Choice::Reserved(kept);
+            return Choice::Reserved { needed, kept };
         }
         let free_max = self.eligible().next().map_or(0, |(free, _)| free);
         let large = |id: &WorkerId| self.roster.get(*id).is_some_and(|worker| worker.spec.slots >= needed);
@@ -140,11 +143,11 @@ impl<'a> Search<'a> {
         if let Some(worker) = idle().filter(|worker| !self.is_kept(worker.id)).min_by_key(order) {
             return Choice::Place { worker: worker.id, slots: worker.spec.slots };
         }
-        if let (Some(kept), Some(_)) = (self.reservation, idle().next()) {
-            return Choice::Reserved(kept);
-        }
         let Some(best) = workers().min_by_key(order) else { return Choice::NoWorkers };
         let needed = best.spec.slots;
+        if let (Some(kept), Some(_)) = (self.reservation, idle().next()) {
+            return Choice::Reserved { needed, kept };
+        }
         let free_max = workers().map(Worker::slots_free).max().unwrap_or(0);
         let reserve = Some(best.id).filter(|_| needed > 1 && self.reservation.is_none());
         Choice::Wait { needed, free_max, reserve }

@@ -109,6 +109,11 @@ impl Seats {
         self.by_slots.iter().rev().copied()
     }
 
+    /// Slots of the smallest worker.
+    pub fn slots_min(&self) -> u32 {
+        self.by_slots.first().map_or(0, |(slots, _)| *slots)
+    }
+
     pub fn has(&self, free: u32, id: WorkerId) -> bool {
         self.by_free.contains(&(Reverse(free), id))
     }
@@ -140,6 +145,10 @@ struct Index {
 pub(crate) struct Roster {
     workers: BTreeMap<WorkerId, Worker>,
     index: Index,
+    /// Workers that got free slots and were not looked at since.
+    freed: Vec<WorkerId>,
+    /// Workers get tasks that did not, or the other way round, or offer something else, and nobody has looked since.
+    members_changed: bool,
 }
 
 impl Roster {
@@ -164,6 +173,22 @@ impl Roster {
         if self.index.usable.is_empty() { &self.index.excluded } else { &self.index.usable }
     }
 
+    /// Free slots of a worker that gets tasks.
+    pub fn seat(&self, id: WorkerId) -> Option<u32> {
+        let free = self.get(id)?.slots_free;
+        self.seats().has(free, id).then_some(free)
+    }
+
+    /// A worker that got free slots since it was looked at.
+    pub fn next_freed(&mut self) -> Option<WorkerId> {
+        self.freed.pop()
+    }
+
+    /// Since it was asked last, workers get tasks that did not, or the other way round, or offer something else.
+    pub fn members_changed(&mut self) -> bool {
+        std::mem::take(&mut self.members_changed)
+    }
+
     /// The most free slots of an excluded worker that is passed over.
     pub fn excluded_free_max(&self) -> u32 {
         if self.index.usable.is_empty() { 0 } else { self.index.excluded.free_max() }
@@ -184,20 +209,24 @@ impl Roster {
     pub fn insert(&mut self, worker: Worker) {
         self.index.insert(&worker);
         self.workers.insert(worker.id, worker);
+        self.members_changed = true;
     }
 
     pub fn forget(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.remove(&id) {
             self.index.remove(&worker);
+            self.members_changed = true;
         }
     }
 
     pub fn set_state(&mut self, id: WorkerId, state: WorkerState) {
         self.change(id, |worker| worker.state = state);
+        self.members_changed = true;
     }
 
     pub fn set_excluded(&mut self, id: WorkerId, until: Option<Timestamp>) {
         self.change(id, |worker| worker.excluded_until = until);
+        self.members_changed = true;
     }
 
     /// An awaited worker tells what it offers.
@@ -207,6 +236,7 @@ impl Roster {
             worker.spec = WorkerSpec { slots, ..spec };
             worker.slots_free = slots;
         });
+        self.members_changed = true;
     }
 
     pub fn grant(&mut self, id: WorkerId, slots: u32, attempt: AttemptId) {
@@ -221,6 +251,7 @@ impl Roster {
             worker.slots_free += slots;
             worker.running.remove(&attempt);
         });
+        self.freed.push(id);
     }
 
     fn change(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
