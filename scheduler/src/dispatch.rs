@@ -8,7 +8,7 @@ use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 use crate::backlog::Wish;
 use crate::deadlines::Due;
 use crate::placement::{Ask, Choice, Reservation, choose};
-use crate::queue::{Need, Standing};
+use crate::queue::{Need, Offer, Standing};
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::task::{Attempt, TaskState};
@@ -37,60 +37,72 @@ impl Scheduler {
     /// Places tasks until no job can place one more.
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.drop_stale_reservation();
-        self.call_back_after_news();
+        self.call_after_news();
         while self.roster.seats().free_max() > 0 {
-            let Some(id) = self.queues.next(self.reservation.is_none()) else { return };
-            let found = self.find_place(id);
-            let Some(job) = self.jobs.get_mut(&id) else { return };
-            match found {
+            let Some(id) = self.queues.next(self.offer()) else { return };
+            match self.find_place(id) {
                 Found::Place(assignment) => {
                     let was_reserved = self.reservation;
                     self.assign(assignment, turn);
                     if self.reservation != was_reserved {
                         // The worker that was kept is free for those who were turned away from it.
-                        self.call_back(self.roster.seats().free_max());
+                        self.call_stuck(u32::MAX);
                     }
                 }
-                Found::NoFit(need) => self.queues.turn_away(job, need),
-                Found::NoTask => self.queues.step_out(job),
+                Found::NoFit(need) if need.is_met(self.offer()) => self.stand(id, Standing::Stuck(need)),
+                Found::NoFit(need) => self.stand(id, Standing::InLine(need)),
+                Found::NoTask => self.stand(id, Standing::Out),
             }
         }
     }
 
-    /// A task of the job may wait for a place now.
+    fn stand(&mut self, id: JobId, standing: Standing) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            self.queues.stand(job, standing);
+        }
+    }
+
+    fn offer(&self) -> Offer {
+        let kept = self.reservation.map(|kept| kept.worker);
+        let free = self.roster.seats().by_free().find(|(_, id)| Some(*id) != kept);
+        Offer { slots: free.map_or(0, |(free, _)| free), may_reserve: kept.is_none() }
+    }
+
+    /// Tasks of the job may wait for a place since it was looked at.
     pub(crate) fn line_up(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.find_hungry();
-        if job.hungry.is_empty() {
-            self.queues.step_out(job);
-        } else {
-            self.queues.line_up(job);
-        }
+        let waits = !job.hungry.is_empty();
+        self.queues.stand(job, if waits { Standing::InLine(Need::UNKNOWN) } else { Standing::Out });
     }
 
-    /// Lets jobs try again that were turned away and may fit since workers came, went or got free slots.
-    fn call_back_after_news(&mut self) {
-        let members_changed = self.roster.members_changed();
+    /// Lets jobs try again that were refused and may fit since workers came, went or got free slots.
+    fn call_after_news(&mut self) {
+        if self.roster.members_changed() {
+            for job in self.queues.waiting() {
+                self.stand(job, Standing::InLine(Need::UNKNOWN));
+            }
+        }
         let mut free_max = 0;
         while let Some(id) = self.roster.next_freed() {
             match self.reservation.filter(|kept| kept.worker == id) {
-                Some(kept) => self.call_back_job(kept.task.stage.job),
+                Some(kept) => self.call(kept.task.stage.job),
                 None => free_max = free_max.max(self.roster.seat(id).unwrap_or(0)),
             }
         }
-        self.call_back(if members_changed { u32::MAX } else { free_max });
+        self.call_stuck(free_max);
     }
 
-    /// Lets jobs try again that were turned away and may fit a worker with so many free slots.
-    fn call_back(&mut self, slots: u32) {
-        for job in self.queues.turned_away(slots) {
-            self.call_back_job(job);
+    /// Lets jobs try again that are stuck and need no more slots than these.
+    fn call_stuck(&mut self, slots: u32) {
+        for job in self.queues.stuck(slots) {
+            self.call(job);
         }
     }
 
-    fn call_back_job(&mut self, id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.standing != Standing::Out) {
-            self.queues.line_up(job);
+    fn call(&mut self, id: JobId) {
+        if self.jobs.get(&id).is_some_and(|job| job.standing != Standing::Out) {
+            self.stand(id, Standing::InLine(Need::UNKNOWN));
         }
     }
 
@@ -191,7 +203,7 @@ impl Scheduler {
         };
         if !self.is_reservation_useful(task, worker) {
             self.reservation = None;
-            self.call_back(self.roster.seats().free_max());
+            self.call_stuck(u32::MAX);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::Scheduler;
 use crate::demand::wanted_stages;
 use crate::job::Job;
 use crate::placement::Choice;
-use crate::queue::Standing;
+use crate::queue::{Need, Standing};
 use crate::stage::Stage;
 use crate::task::{Task, TaskState};
 use crate::worker::Worker;
@@ -124,19 +124,19 @@ impl Scheduler {
 
     /// I-16.
     fn check_standing(&self, job: &Job) -> Result<(), String> {
-        hold!(!job.is_hungry() || job.standing != Standing::Out, "I-16: {} waits and is not served", job.id);
         for stage in job.stages.iter().filter(|stage| !stage.backlog.is_empty() && job.is_runnable(stage)) {
             hold!(job.hungry.contains(&stage.id.index), "I-16: {} waits and is not looked at", stage.id);
-            let Standing::TurnedAway(need) = job.standing else { continue };
-            for (index, wish) in stage.backlog.heads() {
-                let slots = wish.slots;
+            let need = match job.standing {
+                Standing::Out => return Err(format!("I-16: {} waits and is not asked", job.id)),
+                Standing::InLine(need) | Standing::Stuck(need) => need,
+            };
+            for (index, _) in stage.backlog.heads() {
+                let task = stage.task_id(index);
                 match self.place_of(stage, index, self.reservation) {
-                    Choice::Place { .. } => {
-                        return Err(format!("I-16: {} was turned away and fits", stage.task_id(index)));
-                    }
+                    Choice::Place { .. } => return Err(format!("I-16: {task} was left behind and fits")),
                     Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => {
-                        let met = need.slots <= needed && (need.reserves || needed == 1);
-                        hold!(met, "I-16: {} was turned away with {need:?} and wants {slots}", stage.task_id(index));
+                        let reserves = need.reserves || needed == 1 || need == Need::UNKNOWN;
+                        hold!(need.slots <= needed && reserves, "I-16: {task} needs {needed} slots, not {need:?}");
                     }
                     Choice::NoWorkers => {}
                 }

@@ -60,7 +60,7 @@
 //! - I-13: Jobs recover exactly while workers are awaited, and only they expect outputs; I-4 and I-8 hold for them after.
 //! - I-14: A worker that runs attempts is looked at when one of them may hang.
 //! - I-15: What a stage's tasks are told to read is where it is said to be.
-//! - I-16: The jobs in line are in the order of their turns, and no task of a job that was turned away would fit.
+//! - I-16: Jobs stand in line in the order of their turns, and no task that waits in a line would fit.
 
 mod admission;
 mod attempt;

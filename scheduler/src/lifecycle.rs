@@ -7,6 +7,7 @@ use windrow_model::{
 
 use crate::deadlines::Due;
 use crate::job::{Job, Reason, Step, StepPhase, outcome_stage};
+use crate::queue::Standing;
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::{Event, PlanRequest, Record, Reply, RequestId, Scheduler};
@@ -266,7 +267,7 @@ impl Scheduler {
     pub(crate) fn forget_job(&mut self, id: JobId) {
         self.dirty.remove(&id);
         let Some(mut job) = self.jobs.remove(&id) else { return };
-        self.queues.step_out(&mut job);
+        self.queues.stand(&mut job, Standing::Out);
         if let Some(token) = token_of(&job.spec) {
             self.tokens.remove(&token);
         }

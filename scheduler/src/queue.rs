@@ -5,8 +5,9 @@
 //! Ties go to the one that was served least, in virtual time (start-time fair queueing, Goyal et al. 1996):
 //! without it, the older of two jobs on a cluster of one slot would run to its end before the younger starts.
 //!
-//! Jobs stand in line in the order of their turns, so whose turn it is costs the same for one job and for a thousand.
-//! A job that finds no place is turned away: it is not asked again before something has changed that may help it.
+//! Jobs stand in lines, each in the order of their turns, so that whose turn it is costs the same for one job and for a
+//! thousand. A job that found no place stands in the line of those that need as much, and nobody asks that line before
+//! a worker has so much free.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,13 +25,14 @@ pub(crate) enum Standing {
     /// No task of it waits for a place.
     #[default]
     Out,
-    /// A task of it may wait and fit.
-    InLine,
-    TurnedAway(Need),
+    /// It has its turn when a worker may be large enough.
+    InLine(Need),
+    /// A worker has as much free as it needs, and it did not fit: it is asked again when something has changed.
+    Stuck(Need),
 }
 
-/// What it takes to place a task of a job that was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What it takes at least to place a task of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Need {
     /// No task of it fits a worker with fewer free slots.
     pub slots: u32,
@@ -38,11 +40,28 @@ pub(crate) struct Need {
     pub reserves: bool,
 }
 
+/// What there is for the next task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    /// The most free slots of a worker that is not kept.
+    pub slots: u32,
+    /// No worker is kept.
+    pub may_reserve: bool,
+}
+
 impl Need {
+    /// Of a job that has not been asked.
+    pub const UNKNOWN: Need = Need { slots: 0, reserves: false };
+
     /// What it takes to place the one task or the other.
     pub fn or(self, other: Option<Need>) -> Need {
         let other = other.unwrap_or(self);
         Need { slots: self.slots.min(other.slots), reserves: self.reserves || other.reserves }
+    }
+
+    /// Asking the job may change something.
+    pub fn is_met(self, offer: Offer) -> bool {
+        self.slots <= offer.slots || (self.reserves && offer.may_reserve)
     }
 }
 
@@ -51,11 +70,9 @@ impl Need {
 pub(crate) struct Queues {
     leaves: BTreeMap<Arc<str>, Leaf>,
     clock: u64,
-    in_line: BTreeSet<LeafTurn>,
-    /// Of jobs that were turned away and would reserve.
-    wide: BTreeSet<LeafTurn>,
-    /// All jobs that were turned away, by the slots that they need.
-    away: BTreeSet<(u32, JobId)>,
+    /// The leaves of which jobs stand in each line.
+    lines: BTreeMap<Need, BTreeSet<LeafTurn>>,
+    stuck: BTreeSet<(u32, JobId)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +83,7 @@ struct Leaf {
     service: u64,
     /// Virtual time within the leaf: the start of the newest grant.
     clock: u64,
-    in_line: BTreeSet<JobTurn>,
-    wide: BTreeSet<JobTurn>,
+    lines: BTreeMap<Need, BTreeSet<JobTurn>>,
 }
 
 /// Running slots, virtual time of service, and the name, for the order of leaves in which jobs wait.
@@ -77,33 +93,39 @@ type LeafTurn = (u32, u64, Arc<str>);
 type JobTurn = (u64, u64, JobId);
 
 impl Queues {
-    /// The job whose turn it is, of those in line. With `wide`, those are asked too that were turned away and would
-    /// reserve.
-    pub fn next(&self, wide: bool) -> Option<JobId> {
-        let in_line = self.in_line.first().and_then(|turn| Some((turn, self.leaves.get(&turn.2)?.in_line.first()?)));
-        let wide = self.wide.first().filter(|_| wide);
-        let wide = wide.and_then(|turn| Some((turn, self.leaves.get(&turn.2)?.wide.first()?)));
-        in_line.into_iter().chain(wide).min().map(|(_, (_, _, job))| *job)
+    /// The job whose turn it is.
+    pub fn next(&self, offer: Offer) -> Option<JobId> {
+        let lines = self.lines.iter().filter(|(need, _)| need.is_met(offer));
+        let first = lines.filter_map(|(need, leaves)| {
+            let leaf = leaves.first()?;
+            Some((leaf, self.leaves.get(&leaf.2)?.lines.get(need)?.first()?))
+        });
+        first.min().map(|(_, (_, _, job))| *job)
     }
 
-    /// Tasks of the job may wait and fit.
-    pub fn line_up(&mut self, job: &mut Job) {
-        self.stand(job, Standing::InLine);
+    /// The job takes another standing.
+    pub fn stand(&mut self, job: &mut Job, standing: Standing) {
+        if job.standing == standing {
+            return;
+        }
+        if let Standing::Stuck(need) = job.standing {
+            self.stuck.remove(&(need.slots, job.id));
+        }
+        if let Standing::Stuck(need) = standing {
+            self.stuck.insert((need.slots, job.id));
+        }
+        self.change(job, |_, _, job| job.standing = standing);
     }
 
-    /// No task of the job fits now.
-    pub fn turn_away(&mut self, job: &mut Job, need: Need) {
-        self.stand(job, Standing::TurnedAway(need));
+    /// Jobs that are stuck and need no more slots than these.
+    pub fn stuck(&self, slots: u32) -> Vec<JobId> {
+        self.stuck.iter().take_while(|(needed, _)| *needed <= slots).map(|(_, job)| *job).collect()
     }
 
-    /// No task of the job waits for a place.
-    pub fn step_out(&mut self, job: &mut Job) {
-        self.stand(job, Standing::Out);
-    }
-
-    /// Jobs that were turned away and may fit a worker with so many free slots.
-    pub fn turned_away(&self, slots: u32) -> Vec<JobId> {
-        self.away.iter().take_while(|(needed, _)| *needed <= slots).map(|(_, job)| *job).collect()
+    /// Every job that stands in a line or is stuck.
+    pub fn waiting(&self) -> Vec<JobId> {
+        let lines = self.leaves.values().flat_map(|leaf| leaf.lines.values()).flatten();
+        lines.map(|(_, _, job)| *job).chain(self.stuck(u32::MAX)).collect()
     }
 
     /// Counts slots given to an attempt of `job`.
@@ -132,19 +154,6 @@ impl Queues {
         self.leaves.values().map(|leaf| leaf.running_slots).sum()
     }
 
-    fn stand(&mut self, job: &mut Job, standing: Standing) {
-        if job.standing == standing {
-            return;
-        }
-        if let Standing::TurnedAway(need) = job.standing {
-            self.away.remove(&(need.slots, job.id));
-        }
-        if let Standing::TurnedAway(need) = standing {
-            self.away.insert((need.slots, job.id));
-        }
-        self.change(job, |_, _, job| job.standing = standing);
-    }
-
     /// Changes what the order of turns depends on; everything else keeps its place.
     fn change(&mut self, job: &mut Job, change: impl FnOnce(&mut u64, &mut Leaf, &mut Job)) {
         let name = job.spec.queue.as_str();
@@ -153,78 +162,87 @@ impl Queues {
             self.leaves.insert(name.clone(), Leaf::new(name));
         }
         let Some(leaf) = self.leaves.get_mut(name) else { return };
-        if !leaf.in_line.is_empty() {
-            self.in_line.remove(&leaf.turn());
-        }
-        if !leaf.wide.is_empty() {
-            self.wide.remove(&leaf.turn());
-        }
-        if let Some(line) = leaf.line_of(job.standing) {
-            line.remove(&turn(job));
-        }
+        let before = (leaf.turn(), line_of(job), turn(job));
         change(&mut self.clock, leaf, job);
-        if let Some(line) = leaf.line_of(job.standing) {
-            line.insert(turn(job));
+        let after = (leaf.turn(), line_of(job), turn(job));
+        if before.0 != after.0 {
+            for need in leaf.lines.keys() {
+                let line = self.lines.entry(*need).or_default();
+                line.remove(&before.0);
+                line.insert(after.0.clone());
+            }
         }
-        if !leaf.in_line.is_empty() {
-            self.in_line.insert(leaf.turn());
+        if let Some(need) = before.1 {
+            let line = leaf.lines.entry(need).or_default();
+            line.remove(&before.2);
+            if line.is_empty() && before.1 != after.1 {
+                leaf.lines.remove(&need);
+                let leaves = self.lines.entry(need).or_default();
+                leaves.remove(&after.0);
+                if leaves.is_empty() {
+                    self.lines.remove(&need);
+                }
+            }
         }
-        if !leaf.wide.is_empty() {
-            self.wide.insert(leaf.turn());
+        if let Some(need) = after.1 {
+            leaf.lines.entry(need).or_default().insert(after.2);
+            if before.1 != after.1 {
+                self.lines.entry(need).or_default().insert(after.0);
+            }
         }
     }
 
     /// `Err` says how the lines differ from what they are when they are made anew, or whose turn it is instead.
     pub fn check(&self, jobs: &BTreeMap<JobId, Job>) -> Result<(), String> {
-        let mut fresh =
-            Queues { in_line: BTreeSet::new(), wide: BTreeSet::new(), away: BTreeSet::new(), ..self.clone() };
-        for leaf in fresh.leaves.values_mut() {
-            leaf.in_line.clear();
-            leaf.wide.clear();
-        }
+        let mut fresh = Queues { lines: BTreeMap::new(), stuck: BTreeSet::new(), ..self.clone() };
+        fresh.leaves.values_mut().for_each(|leaf| leaf.lines.clear());
         for job in jobs.values() {
-            let mut standing = Job { standing: Standing::Out, ..Job::new(job.id, job.spec.clone(), job.since) };
+            let mut standing = Job::new(job.id, job.spec.clone(), job.since);
             (standing.running_slots, standing.service) = (job.running_slots, job.service);
             fresh.stand(&mut standing, job.standing);
         }
         if fresh != *self {
             return Err(format!("the lines are {self:?}, not {fresh:?}"));
         }
-        let (next, scanned) = (self.next(false), self.scan(jobs));
-        if next != scanned { Err(format!("it is the turn of {next:?}, not of {scanned:?}")) } else { Ok(()) }
+        for slots in [0, 1, 2, 4, u32::MAX] {
+            let offer = Offer { slots, may_reserve: slots % 2 == 0 };
+            let (next, scanned) = (self.next(offer), self.scan(jobs, offer));
+            if next != scanned {
+                return Err(format!("it is the turn of {next:?}, not of {scanned:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whose turn it is by the rule at the head of this file, word by word.
-    fn scan(&self, jobs: &BTreeMap<JobId, Job>) -> Option<JobId> {
-        let in_line = || jobs.values().filter(|job| job.standing == Standing::InLine);
-        let names: BTreeSet<&str> = in_line().map(|job| job.spec.queue.as_str()).collect();
+    fn scan(&self, jobs: &BTreeMap<JobId, Job>, offer: Offer) -> Option<JobId> {
+        let asked = || jobs.values().filter(|job| line_of(job).is_some_and(|need| need.is_met(offer)));
+        let names: BTreeSet<&str> = asked().map(|job| job.spec.queue.as_str()).collect();
         let queue = names.into_iter().min_by_key(|name| {
             let leaf = self.leaves.get(*name);
             (leaf.map_or(0, |leaf| leaf.running_slots), leaf.map_or(0, |leaf| leaf.service))
         })?;
-        in_line().filter(|job| job.spec.queue == queue).min_by_key(|job| turn(job)).map(|job| job.id)
+        asked().filter(|job| job.spec.queue == queue).min_by_key(|job| turn(job)).map(|job| job.id)
     }
 }
 
 impl Leaf {
     fn new(name: Arc<str>) -> Self {
-        Leaf { name, running_slots: 0, service: 0, clock: 0, in_line: BTreeSet::new(), wide: BTreeSet::new() }
+        Leaf { name, running_slots: 0, service: 0, clock: 0, lines: BTreeMap::new() }
     }
 
     fn turn(&self) -> LeafTurn {
         (self.running_slots, self.service, self.name.clone())
     }
-
-    /// Where a job stands that has this standing.
-    fn line_of(&mut self, standing: Standing) -> Option<&mut BTreeSet<JobTurn>> {
-        match standing {
-            Standing::InLine => Some(&mut self.in_line),
-            Standing::TurnedAway(Need { reserves: true, .. }) => Some(&mut self.wide),
-            Standing::TurnedAway(Need { reserves: false, .. }) | Standing::Out => None,
-        }
-    }
 }
 
 fn turn(job: &Job) -> JobTurn {
     (u64::from(job.running_slots) * ONE / job.weight(), job.service, job.id)
+}
+
+fn line_of(job: &Job) -> Option<Need> {
+    match job.standing {
+        Standing::InLine(need) => Some(need),
+        Standing::Stuck(_) | Standing::Out => None,
+    }
 }
