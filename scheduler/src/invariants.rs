@@ -59,6 +59,7 @@ impl Scheduler {
             }
             hold!(granted + worker.slots_free() == worker.spec.slots, "I-2: the slots of {} do not add up", worker.id);
         }
+        hold!(self.roster.is_index_right(), "I-2: the index of the workers is out of date");
         let running: usize = self.roster.values().map(|worker| worker.running.len()).sum();
         hold!(running == self.live.len(), "I-1: {} live attempts, {running} on workers", self.live.len());
         let slots: u32 = self.roster.values().map(|worker| worker.spec.slots - worker.slots_free()).sum();

@@ -35,7 +35,7 @@
 //! # Cost
 //!
 //! A step costs as much as what it changes: no step reads all workers, all jobs or all tasks of a stage, except where a
-//! whole stage or worker changes. What may be due is found through `deadlines`, who has room through `worker`, whose turn
+//! whole stage or worker changes. What may be due is found through `deadlines`, who has room through `seats`, whose turn
 //! it is through `queue`, which task fits through `backlog`. `examples/throughput` measures it.
 //!
 //! # Invariants
@@ -89,6 +89,7 @@ mod recover;
 mod result;
 mod retry;
 mod scheduler;
+mod seats;
 mod speculation;
 mod stage;
 mod task;

@@ -110,14 +110,7 @@ impl Scheduler {
 
     /// What planning may know; `None` without active workers.
     pub fn cluster_shape(&self) -> Option<ClusterShape> {
-        let seats = self.roster.seats();
-        let active = || seats.by_free().filter_map(|(_, id)| self.roster.get(id)).map(|worker| &worker.spec);
-        Some(ClusterShape {
-            workers: active().count() as u32,
-            slots: active().map(|spec| spec.slots).sum(),
-            slots_max: active().map(|spec| spec.slots).max()?,
-            memory_bytes_min: active().map(|spec| spec.memory_bytes).min()?,
-        })
+        self.roster.seats().shape()
     }
 
     pub(crate) fn stages_planned(&mut self, id: JobId, step: u32, plan: StepPlan, turn: &mut Turn<'_>) {

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use windrow_model::{TaskId, WorkerId};
 
 use crate::backlog::Wish;
-use crate::worker::{Roster, Seats, Worker};
+use crate::seats::Seats;
+use crate::worker::{Roster, Worker};
 
 /// Workers with equally many free slots that are compared for the inputs they hold: near data is a wish, and looking
 /// at every idle worker of a large cluster would cost more than it saves.
