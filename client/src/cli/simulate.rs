@@ -12,14 +12,14 @@ use super::{TextOutput, duration};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windrow simulate --workers 1000 --tasks 100000
-  windrow simulate --workers 20 --jobs examples/simulate/day.jobs --chaos examples/simulate/bad-day.chaos
-  windrow simulate --workers 600 --jobs FB-2010_samples_24_times_1hr_0.tsv --within 2h --seed 7 --json
+  windrow simulate --workers 20 --jobs day.jobs --chaos bad-day.chaos
+  windrow simulate --workers 600 --jobs trace.tsv --within 2h --seed 7 --json
 
 A jobs file (.jobs) has a job a line, a chaos file (.chaos) what breaks and when:
-  0s  scan=100x2s  join=20x5s<scan -> files        # 100 tasks of 2 s, then 20 of 5 s that read them; writes files
-  10s crash worker 3 for 30s                       # its process ends, and starts again 30 s later
-docs/SIMULATE.md describes both, and the traces that can be read. The scheduler is the real one, the rest is a model:
-the same flags give the same report, its hash included.")]
+  0s  scan=100x2s  join=20x5s<scan -> files   # 20 tasks that read those of the scan
+  10s crash worker 3 for 30s                  # its process ends, and starts again
+docs/SIMULATE.md describes both and the traces that can be read; examples/simulate/ has one of each.
+The scheduler is the real one, the rest is a model: the same flags give the same report.")]
 pub struct SimulateArgs {
     /// Workers of the cluster.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]

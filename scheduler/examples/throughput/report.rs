@@ -25,9 +25,16 @@ impl Report {
     /// Runs a shape to its end. Submitting and planning count, registering the workers does not.
     pub fn of(shape: Shape) -> Report {
         let mut shell = Shell::new(&shape);
+        if shape.recovers {
+            shell.run();
+        }
         let before = resident_bytes();
         let started = Instant::now();
-        shell.run();
+        if shape.recovers {
+            shell.recover()
+        } else {
+            shell.run()
+        }
         let took = started.elapsed();
         let after = resident_bytes();
         let done = shell.tasks_done();

@@ -13,6 +13,8 @@ pub struct Shape {
     pub jobs: Vec<Job>,
     pub limits: Limits,
     pub losses: Losses,
+    /// What is measured is how a new leader takes the finished work over.
+    pub recovers: bool,
 }
 
 /// What goes wrong, by counts of finished attempts. Zero stands for never.
@@ -61,11 +63,15 @@ impl Shape {
             Shape::many_stages(),
             Shape::shuffle(),
             Shape::losses(),
+            Shape {
+                recovers: true,
+                ..Shape::new("new-leader", 100, 4, vec![Job::new(Outcome::Result, [Stage::new(1_000_000)])])
+            },
         ]
     }
 
     fn new(name: &'static str, workers: u32, slots: u32, jobs: Vec<Job>) -> Shape {
-        Shape { name, workers, slots, jobs, limits: Limits::default(), losses: Losses::default() }
+        Shape { name, workers, slots, jobs, limits: Limits::default(), losses: Losses::default(), recovers: false }
     }
 
     /// A thousand jobs of several priorities in ten queues take turns.

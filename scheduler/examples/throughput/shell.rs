@@ -1,11 +1,13 @@
 //! The smallest shell that keeps the core's contract: it answers every question at once, and ends every attempt in the
 //! order in which it was told to run it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, TaskOutput, Timestamp, WorkerId};
-use windrow_scheduler::{Input, InputRef, Message, Outbox, PlanRequest, RequestId, Scheduler, WorkerSpec};
+use windrow_scheduler::{
+    Input, InputRef, Inventory, Message, Outbox, PlanRequest, Record, RequestId, Scheduler, WorkerSpec,
+};
 
 use crate::shapes::{Losses, Shape};
 
@@ -29,6 +31,8 @@ pub struct Shell<'a> {
     attempts: u64,
     ended: u64,
     step_max: Duration,
+    /// Kept only for a new leader.
+    records: Vec<Record>,
 }
 
 struct Attempt {
@@ -55,6 +59,7 @@ impl<'a> Shell<'a> {
             attempts: 0,
             ended: 0,
             step_max: Duration::ZERO,
+            records: Vec::new(),
         };
         for _ in 0..shape.workers {
             shell.add_worker();
@@ -104,6 +109,25 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// A new leader reads the journal, and every worker comes back with what it holds.
+    pub fn recover(&mut self) {
+        let mut inventories: BTreeMap<WorkerId, Inventory> = BTreeMap::new();
+        for record in &self.records {
+            if let Record::TaskFinished { task, attempt, worker, output, .. } = record {
+                inventories.entry(*worker).or_default().finished.push((*task, *attempt, output.clone()));
+            }
+        }
+        let records = std::mem::take(&mut self.records);
+        self.inputs = records.len() as u64;
+        let started = Instant::now();
+        self.core = Scheduler::recover(self.now, 2, records, self.shape.limits.clone());
+        self.step_max = started.elapsed();
+        for (worker, inventory) in inventories {
+            let spec = self.worker_spec(worker);
+            self.step(Input::WorkerReattached { worker, spec, inventory });
+        }
+    }
+
     fn end(&mut self, Attempt { worker, id, partitions, reads }: Attempt) {
         if self.lost.contains(&worker) {
             return;
@@ -150,10 +174,13 @@ impl<'a> Shell<'a> {
 
     fn add_worker(&mut self) {
         let worker = self.core.next_worker_id();
-        let (slots, name) = (self.shape.slots, format!("place {}", worker.0));
         self.workers.push_back(worker);
-        let spec = WorkerSpec { slots, memory_bytes: 1 << 30, host: "h".into(), name };
-        self.step(Input::WorkerRegistered { worker, spec });
+        self.step(Input::WorkerRegistered { worker, spec: self.worker_spec(worker) });
+    }
+
+    fn worker_spec(&self, worker: WorkerId) -> WorkerSpec {
+        let name = format!("place {}", worker.0);
+        WorkerSpec { slots: self.shape.slots, memory_bytes: 1 << 30, host: "h".into(), name }
     }
 
     fn step(&mut self, input: Input) {
@@ -170,6 +197,9 @@ impl<'a> Shell<'a> {
             }
         }
         self.plans.extend(self.outbox.plan_requests.drain(..));
+        if self.shape.recovers {
+            self.records.append(&mut self.outbox.records);
+        }
         self.outbox.records.clear();
         self.outbox.replies.clear();
         self.outbox.events.clear();
