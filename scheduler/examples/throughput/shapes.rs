@@ -26,6 +26,8 @@ pub struct Losses {
     pub attempt_every: u64,
     /// A reader cannot read one of its inputs.
     pub fetch_every: u64,
+    /// A worker drains, and another one comes.
+    pub drain_every: u64,
 }
 
 /// One job of one statement, whose last stage is what it is for.
@@ -63,6 +65,7 @@ impl Shape {
             Shape::many_stages(),
             Shape::shuffle(),
             Shape::losses(),
+            Shape::drains(),
             Shape {
                 recovers: true,
                 ..Shape::new("new-leader", 100, 4, vec![Job::new(Outcome::Result, [Stage::new(1_000_000)])])
@@ -124,8 +127,16 @@ impl Shape {
         let map = Stage { partitions: 100, ..Stage::new(50_000) };
         let reduce = Stage { inputs: vec![0], ..Stage::new(100_000) };
         let limits = Limits { stage_reruns_max: 1_000, worker_deaths_max: 100, ..Limits::default() };
-        let losses = Losses { worker_every: 2_000, attempt_every: 101, fetch_every: 997 };
+        let losses = Losses { worker_every: 2_000, attempt_every: 101, fetch_every: 997, drain_every: 0 };
         Shape { limits, losses, ..Shape::new("losses", 100, 4, vec![Job::new(Outcome::Result, [map, reduce])]) }
+    }
+
+    /// Workers leave, and hand over what they hold, while others read it.
+    fn drains() -> Shape {
+        let map = Stage { partitions: 100, ..Stage::new(50_000) };
+        let reduce = Stage { inputs: vec![0], ..Stage::new(100_000) };
+        let losses = Losses { drain_every: 2_000, ..Losses::default() };
+        Shape { losses, ..Shape::new("drains", 100, 4, vec![Job::new(Outcome::Result, [map, reduce])]) }
     }
 
     pub fn tasks(&self) -> u64 {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use windrow_model::{AttemptId, ErrorReport, Failure, JobId, TaskOutput, Timestamp, WorkerId};
+use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskOutput, Timestamp, WorkerId};
 use windrow_scheduler::{
     Input, InputRef, Inventory, Message, Outbox, PlanRequest, Record, RequestId, Scheduler, WorkerSpec,
 };
@@ -23,6 +23,8 @@ pub struct Shell<'a> {
     now: Timestamp,
     outbox: Outbox,
     plans: VecDeque<PlanRequest>,
+    /// Receiver, and what it is to copy from whom.
+    copies: VecDeque<(WorkerId, WorkerId, Vec<MapOutputId>)>,
     running: VecDeque<Attempt>,
     /// Workers that are there, those that are heard next first.
     workers: VecDeque<WorkerId>,
@@ -52,6 +54,7 @@ impl<'a> Shell<'a> {
             now: Timestamp(0),
             outbox: Outbox::default(),
             plans: VecDeque::new(),
+            copies: VecDeque::new(),
             running: VecDeque::new(),
             workers: VecDeque::new(),
             lost: BTreeSet::new(),
@@ -101,6 +104,8 @@ impl<'a> Shell<'a> {
             if let Some(request) = self.plans.pop_front() {
                 let plan = self.shape.jobs[request.job.0 as usize - 1].plan();
                 self.step(Input::StagesPlanned { job: request.job, step: request.step, plan });
+            } else if let Some((worker, from, outputs)) = self.copies.pop_front() {
+                self.step(Input::OutputsCopied { worker, from, outputs });
             } else if let Some(attempt) = self.running.pop_front() {
                 self.end(attempt);
             } else {
@@ -134,7 +139,7 @@ impl<'a> Shell<'a> {
         }
         self.step(Input::AttemptStarted { worker, attempt: id });
         self.ended += 1;
-        let Losses { worker_every, attempt_every, fetch_every } = self.shape.losses;
+        let Losses { worker_every, attempt_every, fetch_every, drain_every } = self.shape.losses;
         let due = |every: u64| every > 0 && self.ended.is_multiple_of(every);
         let failure = match reads {
             _ if due(attempt_every) => Some(Failure::Internal(ErrorReport::internal(format!("attempt {}", id.n)))),
@@ -144,7 +149,7 @@ impl<'a> Shell<'a> {
             }
             _ => None,
         };
-        let lose_worker = due(worker_every);
+        let (lose_worker, drain_worker) = (due(worker_every), due(drain_every));
         match failure {
             Some(failure) => self.step(Input::AttemptFailed { worker, attempt: id, failure }),
             None => {
@@ -155,6 +160,9 @@ impl<'a> Shell<'a> {
         }
         if lose_worker {
             self.lose_worker();
+        }
+        if drain_worker {
+            self.drain_worker();
         }
         if self.ended.is_multiple_of(ENDS_PER_HEARTBEAT)
             && let Some(worker) = self.workers.pop_front()
@@ -170,6 +178,12 @@ impl<'a> Shell<'a> {
         self.lost.insert(worker);
         self.step(Input::WorkerDisconnected { worker });
         self.add_worker();
+    }
+
+    fn drain_worker(&mut self) {
+        let Some(worker) = self.workers.pop_front() else { return };
+        self.add_worker();
+        self.step(Input::DrainRequested { worker, within: None });
     }
 
     fn add_worker(&mut self) {
@@ -190,10 +204,15 @@ impl<'a> Shell<'a> {
         self.step_max = self.step_max.max(started.elapsed());
         self.inputs += 1;
         for (worker, message) in self.outbox.messages.drain(..) {
-            if let Message::RunTask(run) = message {
-                let reads = run.inputs.get(self.attempts as usize % run.inputs.len().max(1)).copied();
-                self.attempts += 1;
-                self.running.push_back(Attempt { worker, id: run.attempt, partitions: run.output_partitions, reads });
+            match message {
+                Message::RunTask(run) => {
+                    let reads = run.inputs.get(self.attempts as usize % run.inputs.len().max(1)).copied();
+                    self.attempts += 1;
+                    let (id, partitions) = (run.attempt, run.output_partitions);
+                    self.running.push_back(Attempt { worker, id, partitions, reads });
+                }
+                Message::CopyOutputs { outputs, from } => self.copies.push_back((worker, from, outputs)),
+                _ => {}
             }
         }
         self.plans.extend(self.outbox.plan_requests.drain(..));
