@@ -18,7 +18,8 @@ pub struct Report {
     step_max: Duration,
     /// Attempts beyond one for each task.
     reruns: u64,
-    bytes_per_task: u64,
+    /// `None` for a new leader, which takes the place of the old one.
+    bytes_per_task: Option<u64>,
 }
 
 impl Report {
@@ -41,7 +42,7 @@ impl Report {
         assert_eq!(done, shape.tasks(), "`{}`: not all tasks are done", shape.name);
         let (inputs, step_max, reruns) = (shell.inputs(), shell.step_max(), shell.attempts() - done);
         drop(shell);
-        let bytes_per_task = after.saturating_sub(before) / done.max(1);
+        let bytes_per_task = (!shape.recovers).then(|| after.saturating_sub(before) / done.max(1));
         Report { shape, inputs, took, step_max, reruns, bytes_per_task }
     }
 
@@ -59,12 +60,15 @@ impl Report {
             (shape.name, shape.jobs.len(), shape.tasks(), shape.workers, shape.slots);
         let (seconds, rate) = (took.as_secs_f64(), *inputs as f64 / took.as_secs_f64());
         let step_ms = 1_000.0 * step_max.as_secs_f64();
+        let bytes = |none: &str| bytes_per_task.map_or(none.to_owned(), |bytes| bytes.to_string());
         match format {
             Format::Table => format!(
-                "| {name} | {jobs} | {tasks} | {workers} x {slots} | {reruns} | {inputs} | {seconds:.2} | {rate:.0} | {step_ms:.1} | {bytes_per_task} |"
+                "| {name} | {jobs} | {tasks} | {workers} x {slots} | {reruns} | {inputs} | {seconds:.2} | {rate:.0} | {step_ms:.1} | {} |",
+                bytes("-")
             ),
             Format::Json => format!(
-                "{{\"shape\":\"{name}\",\"jobs\":{jobs},\"tasks\":{tasks},\"workers\":{workers},\"slots_per_worker\":{slots},\"tasks_run_again\":{reruns},\"inputs\":{inputs},\"seconds\":{seconds:.3},\"inputs_per_second\":{rate:.0},\"step_max_ms\":{step_ms:.3},\"bytes_per_task\":{bytes_per_task}}}"
+                "{{\"shape\":\"{name}\",\"jobs\":{jobs},\"tasks\":{tasks},\"workers\":{workers},\"slots_per_worker\":{slots},\"tasks_run_again\":{reruns},\"inputs\":{inputs},\"seconds\":{seconds:.3},\"inputs_per_second\":{rate:.0},\"step_max_ms\":{step_ms:.3},\"bytes_per_task\":{}}}",
+                bytes("null")
             ),
         }
     }
