@@ -41,6 +41,10 @@ survive:
 bench *args:
     cargo run --release -p windrow-benches -- tpch {{ args }}
 
+# Measures the scheduling core alone in all shapes of work; names choose some, `--json` prints objects.
+bench-core *args:
+    cargo run --release -p windrow-scheduler --example throughput -- {{ args }}
+
 # Starts a coordinator and workers as processes of this machine, until Ctrl-C.
 up *args:
     cargo run --release -- up {{ args }}

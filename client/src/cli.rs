@@ -1,5 +1,8 @@
 //! Commands and flags, as `--help` shows them.
 
+#[cfg(feature = "embedded")]
+mod simulate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +11,9 @@ use windrow_client::params::parse_assignment;
 use windrow_client::rows::RowFormat;
 use windrow_client::{BUILD, DEFAULT_COORDINATOR};
 use windrow_model::{ErrorKind, JobId, WorkerId, parse_duration};
+
+#[cfg(feature = "embedded")]
+pub use simulate::{Jobs, SimulateArgs};
 
 use crate::logging::LogFormat;
 
@@ -36,6 +42,8 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     #[cfg(feature = "embedded")]
     Worker(WorkerArgs),
+    #[cfg(feature = "embedded")]
+    Simulate(SimulateArgs),
     Submit(SubmitArgs),
     Jobs(JobsArgs),
     Job(JobArgs),

@@ -43,7 +43,7 @@ fn help(args: &[&str], expected: Expect) {
 #[test]
 fn every_command_has_help_with_an_example() {
     let client = ["submit", "jobs", "job", "why", "result", "cancel", "workers", "drain"];
-    let embedded = ["run", "generate tpch", "generate access-log", "up", "coordinator", "worker"];
+    let embedded = ["run", "generate tpch", "generate access-log", "up", "coordinator", "worker", "simulate"];
     for command in client.into_iter().chain(embedded.into_iter().filter(|_| cfg!(feature = "embedded"))) {
         let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let output = windrow(Path::new("."), &args);

@@ -16,6 +16,12 @@ pub(crate) struct Ended {
     pub has_sibling: bool,
 }
 
+/// What the core keeps and records of an output. Bytes by partition decide nothing, and those of all tasks of a large
+/// shuffle would be a matrix in memory and in the journal.
+pub(crate) fn kept_of(output: TaskOutput) -> TaskOutput {
+    TaskOutput { partition_bytes: Vec::new(), ..output }
+}
+
 impl Scheduler {
     pub(crate) fn attempt_started(&mut self, worker: WorkerId, attempt: AttemptId, turn: &mut Turn<'_>) {
         self.extend_lease(worker, turn.now);
@@ -52,7 +58,7 @@ impl Scheduler {
     ) {
         self.extend_lease(worker, turn.now);
         match self.live_on(worker, attempt) {
-            Some(task) => self.attempt_succeeded(task, attempt, output, turn),
+            Some(task) => self.attempt_succeeded(task, attempt, kept_of(output), turn),
             None => self.disown(worker, attempt, turn),
         }
     }

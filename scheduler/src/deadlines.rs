@@ -57,7 +57,7 @@ impl Scheduler {
         if self.roster.has_active() {
             return None;
         }
-        self.admitted.iter().filter_map(|id| self.gives_up_at(self.jobs.get(id)?)).min()
+        self.admission.admitted().iter().filter_map(|id| self.gives_up_at(self.jobs.get(id)?)).min()
     }
 
     /// When a running job ends because there is no worker.
@@ -78,7 +78,7 @@ impl Scheduler {
             let job = self.jobs.get(id);
             job.and_then(|job| self.gives_up_at(job)).is_some_and(|deadline| deadline <= turn.now)
         };
-        let over: Vec<JobId> = self.admitted.iter().filter(over).copied().collect();
+        let over: Vec<JobId> = self.admission.admitted().iter().filter(over).copied().collect();
         for job in over {
             self.job_without_workers(job, turn);
         }
@@ -134,7 +134,7 @@ impl Scheduler {
     fn wake(&mut self, id: StageId, turn: &mut Turn<'_>) {
         if let Some(stage) = self.stage_mut(id) {
             stage.wake_delayed(turn.now);
-            self.hungry.insert(id.job);
+            self.line_up(id.job);
         }
     }
 }

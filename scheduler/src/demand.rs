@@ -38,9 +38,7 @@ impl Scheduler {
         self.refresh_stages(id, turn);
         self.request_commit(id, turn);
         self.release(id, releases, turn);
-        if self.jobs.get(&id).is_some_and(Job::is_hungry) {
-            self.hungry.insert(id);
-        }
+        self.line_up(id);
     }
 
     fn update_wanted(&mut self, id: JobId, releases: &mut Releases, turn: &mut Turn<'_>) -> bool {

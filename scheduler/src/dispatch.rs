@@ -8,9 +8,11 @@ use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 use crate::backlog::Wish;
 use crate::deadlines::Due;
 use crate::placement::{Ask, Choice, Reservation, choose};
+use crate::queue::{Need, Offer, Standing};
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::task::{Attempt, TaskState};
+use crate::worker::Roster;
 use crate::{AttemptRun, Event, InputRef, Message, RunTask, Scheduler};
 
 /// Where a task is to run, and what for.
@@ -26,7 +28,7 @@ pub(crate) struct Assignment {
 enum Found {
     Place(Assignment),
     /// None of its tasks fits now.
-    NoFit,
+    NoFit(Need),
     /// None of its tasks waits for a place.
     NoTask,
 }
@@ -35,50 +37,94 @@ impl Scheduler {
     /// Places tasks until no job can place one more.
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.drop_stale_reservation();
-        if self.roster.seats().free_max() == 0 {
-            return;
-        }
-        let mut candidates = self.hungry.clone();
+        self.call_after_news();
         while self.roster.seats().free_max() > 0 {
-            let Some(id) = self.queues.next(&self.jobs, &candidates) else {
-                return;
-            };
+            let Some(id) = self.queues.next(self.offer()) else { return };
             match self.find_place(id) {
                 Found::Place(assignment) => {
                     let was_reserved = self.reservation;
                     self.assign(assignment, turn);
                     if self.reservation != was_reserved {
                         // The worker that was kept is free for those who were turned away from it.
-                        candidates = self.hungry.clone();
+                        self.call_stuck(u32::MAX);
                     }
                 }
-                Found::NoFit => {
-                    candidates.remove(&id);
-                }
-                Found::NoTask => {
-                    candidates.remove(&id);
-                    self.hungry.remove(&id);
-                }
+                Found::NoFit(need) if need.is_met(self.offer()) => self.stand(id, Standing::Stuck(need)),
+                Found::NoFit(need) => self.stand(id, Standing::InLine(need)),
+                Found::NoTask => self.stand(id, Standing::Out),
             }
+        }
+    }
+
+    fn stand(&mut self, id: JobId, standing: Standing) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            self.queues.stand(job, standing);
+        }
+    }
+
+    fn offer(&self) -> Offer {
+        let kept = self.reservation.map(|kept| kept.worker);
+        let free = self.roster.seats().by_free().find(|(_, id)| Some(*id) != kept);
+        Offer { slots: free.map_or(0, |(free, _)| free), may_reserve: kept.is_none() }
+    }
+
+    /// Tasks of the job may wait for a place since it was looked at.
+    pub(crate) fn line_up(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.find_hungry();
+        let waits = !job.hungry.is_empty();
+        self.queues.stand(job, if waits { Standing::InLine(Need::UNKNOWN) } else { Standing::Out });
+    }
+
+    /// Lets jobs try again that were refused and may fit since workers came, went or got free slots.
+    fn call_after_news(&mut self) {
+        if self.roster.members_changed() {
+            for job in self.queues.waiting() {
+                self.stand(job, Standing::InLine(Need::UNKNOWN));
+            }
+        }
+        let mut free_max = 0;
+        while let Some(id) = self.roster.next_freed() {
+            match self.reservation.filter(|kept| kept.worker == id) {
+                Some(kept) => self.call(kept.task.stage.job),
+                None => free_max = free_max.max(self.roster.seat(id).unwrap_or(0)),
+            }
+        }
+        self.call_stuck(free_max);
+    }
+
+    /// Lets jobs try again that are stuck and need no more slots than these.
+    fn call_stuck(&mut self, slots: u32) {
+        for job in self.queues.stuck(slots) {
+            self.call(job);
+        }
+    }
+
+    fn call(&mut self, id: JobId) {
+        if self.jobs.get(&id).is_some_and(|job| job.standing != Standing::Out) {
+            self.stand(id, Standing::InLine(Need::UNKNOWN));
         }
     }
 
     /// The first task of the job that fits somewhere: lowest stage first, re-runs of lost outputs first.
     fn find_place(&mut self, id: JobId) -> Found {
         let Some(job) = self.jobs.get_mut(&id) else { return Found::NoTask };
-        let mut found = Found::NoTask;
-        for index in 0..job.stages.len() as u32 {
+        let mut need = None;
+        let mut next = 0;
+        while let Some(&index) = job.hungry.range(next..).next() {
+            next = index + 1;
             let stage = &job.stages[index as usize];
             if stage.backlog.is_empty() || !job.is_runnable(stage) {
+                job.hungry.remove(&index);
                 continue;
             }
-            found = Found::NoFit;
             let inputs = job.inputs_of(index);
             let stage = &job.stages[index as usize];
             for (index, wish) in stage.backlog.heads() {
                 self.reservation = self.reservation.map(|kept| passed_on(kept, stage, index, wish));
                 let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held };
-                match choose(&self.roster, self.reservation, &ask) {
+                let choice = choose(&self.roster, self.reservation, &ask);
+                match choice {
                     Choice::Place { worker, slots } => {
                         let inputs = inputs.outputs;
                         return Found::Place(Assignment { task: ask.task, worker, slots, inputs, speculative: false });
@@ -86,11 +132,12 @@ impl Scheduler {
                     Choice::Wait { reserve: Some(worker), .. } => {
                         self.reservation = Some(Reservation { task: ask.task, worker });
                     }
-                    Choice::Wait { reserve: None, .. } | Choice::Reserved(_) | Choice::NoWorkers => {}
+                    Choice::Wait { reserve: None, .. } | Choice::Reserved { .. } | Choice::NoWorkers => {}
                 }
+                need = Some(need_of(wish, choice, &self.roster, self.reservation).or(need));
             }
         }
-        found
+        need.map_or(Found::NoTask, Found::NoFit)
     }
 
     pub(crate) fn assign(&mut self, assignment: Assignment, turn: &mut Turn<'_>) {
@@ -156,6 +203,7 @@ impl Scheduler {
         };
         if !self.is_reservation_useful(task, worker) {
             self.reservation = None;
+            self.call_stuck(u32::MAX);
         }
     }
 
@@ -173,7 +221,7 @@ impl Scheduler {
         match self.place_of(stage, task.index, None) {
             Choice::Place { .. } => true,
             Choice::Wait { needed, .. } => kept.spec.slots >= needed,
-            Choice::Reserved(_) | Choice::NoWorkers => false,
+            Choice::Reserved { .. } | Choice::NoWorkers => false,
         }
     }
 
@@ -184,11 +232,22 @@ impl Scheduler {
     }
 
     /// Where a task would be placed, wherever its inputs are.
-    fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
+    pub(crate) fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
         let wish = stage.tasks[index as usize].wish(stage.plan.tasks[index as usize].slots);
         let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
         choose(&self.roster, reservation, &ask)
     }
+}
+
+/// What it takes to place a task that has just been refused.
+fn need_of(wish: &Wish, refused: Choice, roster: &Roster, reservation: Option<Reservation>) -> Need {
+    let needed = match refused {
+        Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => needed,
+        Choice::Place { .. } | Choice::NoWorkers => 1,
+    };
+    // Any idle worker will do, although the best one was asked for.
+    let slots = if wish.whole_worker { roster.seats().slots_min() } else { needed };
+    Need { slots, reserves: needed > 1 && reservation.is_some() }
 }
 
 /// What is kept for a task is kept for the first of all that ask for the same: a task that lost its place and stands in

@@ -7,6 +7,8 @@ use windrow_model::{JobState, MapOutputId, StageState, WorkerId, WorkerState};
 use crate::Scheduler;
 use crate::demand::wanted_stages;
 use crate::job::Job;
+use crate::placement::Choice;
+use crate::queue::{Need, Standing};
 use crate::stage::Stage;
 use crate::task::{Task, TaskState};
 use crate::worker::Worker;
@@ -32,6 +34,7 @@ impl Scheduler {
                 self.check_cached_inputs(job, stage)?;
             }
         }
+        self.queues.check(&self.jobs).map_err(|text| format!("I-16: {text}"))?;
         self.check_held_outputs()?;
         self.check_numbers()
     }
@@ -56,6 +59,7 @@ impl Scheduler {
             }
             hold!(granted + worker.slots_free() == worker.spec.slots, "I-2: the slots of {} do not add up", worker.id);
         }
+        hold!(self.roster.is_index_right(), "I-2: the index of the workers is out of date");
         let running: usize = self.roster.values().map(|worker| worker.running.len()).sum();
         hold!(running == self.live.len(), "I-1: {} live attempts, {running} on workers", self.live.len());
         let slots: u32 = self.roster.values().map(|worker| worker.spec.slots - worker.slots_free()).sum();
@@ -72,8 +76,12 @@ impl Scheduler {
         let ids = |accept: fn(JobState) -> bool| -> BTreeSet<_> {
             self.jobs.values().filter(|job| accept(job.state)).map(|job| job.id).collect()
         };
-        hold!(ids(|state| state == JobState::Queued) == self.queued, "I-7: queued jobs");
-        hold!(ids(|state| !state.is_final() && state != JobState::Queued) == self.admitted, "I-7: admitted jobs");
+        hold!(ids(|state| state == JobState::Queued) == *self.admission.queued(), "I-7: queued jobs");
+        hold!(
+            ids(|state| !state.is_final() && state != JobState::Queued) == *self.admission.admitted(),
+            "I-7: admitted jobs"
+        );
+        self.admission.check(&self.jobs).map_err(|text| format!("I-7: {text}"))?;
         hold!(ids(JobState::is_final) == self.ended.iter().copied().collect(), "I-7: ended jobs");
         hold!(self.ended.len() <= self.limits.ended_jobs_max, "I-7: too many ended jobs are kept");
         for id in self.roster.draining() {
@@ -108,9 +116,32 @@ impl Scheduler {
         hold!(counted == (job.live, job.speculative), "I-2: the live attempts of {}", job.id);
         let wanted: Vec<bool> = job.stages.iter().map(|stage| stage.wanted).collect();
         hold!(job.recovering || wanted == wanted_stages(job), "I-8: the demand of {} is out of date", job.id);
-        hold!(!job.is_hungry() || self.hungry.contains(&job.id), "I-8: {} waits and is not served", job.id);
+        self.check_standing(job)?;
         for worker in &job.participants {
             hold!(self.roster.present(*worker).is_some(), "I-9: {worker} took part in {} and has left", job.id);
+        }
+        Ok(())
+    }
+
+    /// I-16.
+    fn check_standing(&self, job: &Job) -> Result<(), String> {
+        for stage in job.stages.iter().filter(|stage| !stage.backlog.is_empty() && job.is_runnable(stage)) {
+            hold!(job.hungry.contains(&stage.id.index), "I-16: {} waits and is not looked at", stage.id);
+            let need = match job.standing {
+                Standing::Out => return Err(format!("I-16: {} waits and is not asked", job.id)),
+                Standing::InLine(need) | Standing::Stuck(need) => need,
+            };
+            for (index, _) in stage.backlog.heads() {
+                let task = stage.task_id(index);
+                match self.place_of(stage, index, self.reservation) {
+                    Choice::Place { .. } => return Err(format!("I-16: {task} was left behind and fits")),
+                    Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => {
+                        let reserves = need.reserves || needed == 1 || need == Need::UNKNOWN;
+                        hold!(need.slots <= needed && reserves, "I-16: {task} needs {needed} slots, not {need:?}");
+                    }
+                    Choice::NoWorkers => {}
+                }
+            }
         }
         Ok(())
     }

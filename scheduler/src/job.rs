@@ -8,6 +8,7 @@ use windrow_model::{
 };
 
 use crate::CommittedTask;
+use crate::queue::Standing;
 use crate::stage::Stage;
 use crate::task::Task;
 
@@ -57,6 +58,10 @@ pub(crate) struct Job {
     /// Live workers that were given a task of this job and hold something of it.
     pub participants: BTreeSet<WorkerId>,
     pub running_slots: u32,
+    /// Changed by `queue` only, as are the slots and the service.
+    pub standing: Standing,
+    /// Stages of which tasks wait and may be placed, when it was last looked.
+    pub hungry: BTreeSet<u32>,
     /// Live attempts, and how many of them are speculative.
     pub live: u32,
     pub speculative: u32,
@@ -105,6 +110,8 @@ impl Job {
             recovering: false,
             participants: BTreeSet::new(),
             running_slots: 0,
+            standing: Standing::Out,
+            hungry: BTreeSet::new(),
             live: 0,
             speculative: 0,
             service: 0,
@@ -160,7 +167,17 @@ impl Job {
 
     /// Tasks of it wait and may be placed.
     pub fn is_hungry(&self) -> bool {
-        self.stages.iter().any(|stage| !stage.backlog.is_empty() && self.is_runnable(stage))
+        self.stages.iter().any(|stage| self.is_stage_hungry(stage))
+    }
+
+    fn is_stage_hungry(&self, stage: &Stage) -> bool {
+        !stage.backlog.is_empty() && self.is_runnable(stage)
+    }
+
+    /// Looks which stages have tasks that wait and may be placed.
+    pub fn find_hungry(&mut self) {
+        let hungry = self.stages.iter().filter(|stage| self.is_stage_hungry(stage));
+        self.hungry = hungry.map(|stage| stage.id.index).collect();
     }
 
     /// It goes on: what is wanted is decided from what has come back.

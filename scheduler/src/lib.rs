@@ -28,15 +28,15 @@
 //!
 //! One rule says which stages are *wanted* (`demand`), and everything about running, re-running and releasing stages
 //! follows from a change of that. One table says what a failure leads to (`retry`). One pure function says where a task
-//! runs (`placement`), and one whose turn it is (`queue`). Whatever does not happen has a [`WaitReason`] (`why`).
+//! runs (`placement`), one whose turn it is (`queue`), and one who is admitted (`admission`). Whatever does not happen has a [`WaitReason`] (`why`).
 //! Slow attempts are raced (`speculation`), attempts that do not move are stopped (`hanging`), places that keep failing
 //! get no tasks for a while (`exclusion`), and workers that leave hand over what is needed (`drain`).
 //!
 //! # Cost
 //!
 //! A step costs as much as what it changes: no step reads all workers, all jobs or all tasks of a stage, except where a
-//! whole stage or worker changes. What may be due is found through `deadlines`, who has room through `worker`, which task
-//! fits through `backlog`. `examples/throughput.rs` measures it.
+//! whole stage or worker changes. What may be due is found through `deadlines`, who has room through `seats`, whose turn
+//! it is through `queue`, which task fits through `backlog`. `examples/throughput` measures it.
 //!
 //! # Invariants
 //!
@@ -60,7 +60,9 @@
 //! - I-13: Jobs recover exactly while workers are awaited, and only they expect outputs; I-4 and I-8 hold for them after.
 //! - I-14: A worker that runs attempts is looked at when one of them may hang.
 //! - I-15: What a stage's tasks are told to read is where it is said to be.
+//! - I-16: Jobs stand in line in the order of their turns, and no task that waits in a line would fit.
 
+mod admission;
 mod attempt;
 mod backlog;
 mod deadlines;
@@ -87,6 +89,7 @@ mod recover;
 mod result;
 mod retry;
 mod scheduler;
+mod seats;
 mod speculation;
 mod stage;
 mod task;

@@ -7,6 +7,7 @@ use windrow_model::{
 
 use crate::deadlines::Due;
 use crate::job::{Job, Reason, Step, StepPhase, outcome_stage};
+use crate::queue::Standing;
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::{Event, PlanRequest, Record, Reply, RequestId, Scheduler};
@@ -17,9 +18,9 @@ impl Scheduler {
         if let Some(&job) = token.as_ref().and_then(|token| self.tokens.get(token)) {
             return turn.outbox.replies.push(Reply::Submitted { request, job, existing: true });
         }
-        if self.queued.len() >= self.limits.queued_jobs_max {
+        if self.admission.queued().len() >= self.limits.queued_jobs_max {
             let report = ErrorReport::new(ErrorKind::Exhausted, format!("job `{}` was not accepted", spec.name))
-                .with_detail(format!("{} jobs wait already, which is the limit", self.queued.len()))
+                .with_detail(format!("{} jobs wait already, which is the limit", self.admission.queued().len()))
                 .with_hint("submit it again later; `windrow jobs` lists what is in front");
             return turn.outbox.replies.push(Reply::Refused { request, report });
         }
@@ -35,7 +36,7 @@ impl Scheduler {
         if let Some(token) = token_of(&job.spec) {
             self.tokens.insert(token, job.id);
         }
-        self.queued.insert(job.id);
+        self.admission.enqueue(&job);
         self.jobs.insert(job.id, job);
     }
 
@@ -68,10 +69,8 @@ impl Scheduler {
 
     /// Lets queued jobs run while there is room.
     pub(crate) fn admit(&mut self, turn: &mut Turn<'_>) {
-        while !self.queued.is_empty() && self.admitted.len() < self.limits.running_jobs_max {
-            let Some(id) = crate::queue::next_admission(&self.jobs, &self.queued, &self.admitted) else {
-                return;
-            };
+        while self.admission.admitted().len() < self.limits.running_jobs_max {
+            let Some(id) = self.admission.next() else { return };
             turn.record(Record::JobAdmitted { job: id, at: turn.now });
             self.start_job(id, turn.now);
             turn.job_changed(&self.jobs[&id]);
@@ -79,10 +78,9 @@ impl Scheduler {
     }
 
     pub(crate) fn start_job(&mut self, id: JobId, now: Timestamp) {
-        self.queued.remove(&id);
-        self.admitted.insert(id);
         self.unplanned.insert(id);
         let job = self.jobs.get_mut(&id).expect("I-7: a queued job is known");
+        self.admission.admit(job);
         job.started_at = Some(now);
         if let Some(timeout) = job.spec.timeout {
             self.deadlines.add(now + timeout, Due::Timeout(id));
@@ -112,14 +110,7 @@ impl Scheduler {
 
     /// What planning may know; `None` without active workers.
     pub fn cluster_shape(&self) -> Option<ClusterShape> {
-        let seats = self.roster.seats();
-        let active = || seats.by_free().filter_map(|(_, id)| self.roster.get(id)).map(|worker| &worker.spec);
-        Some(ClusterShape {
-            workers: active().count() as u32,
-            slots: active().map(|spec| spec.slots).sum(),
-            slots_max: active().map(|spec| spec.slots).max()?,
-            memory_bytes_min: active().map(|spec| spec.memory_bytes).min()?,
-        })
+        self.roster.seats().shape()
     }
 
     pub(crate) fn stages_planned(&mut self, id: JobId, step: u32, plan: StepPlan, turn: &mut Turn<'_>) {
@@ -241,8 +232,9 @@ impl Scheduler {
 
     /// The job has ended.
     pub(crate) fn leave_queues(&mut self, id: JobId) {
-        self.queued.remove(&id);
-        self.admitted.remove(&id);
+        if let Some(job) = self.jobs.get(&id) {
+            self.admission.leave(job);
+        }
         self.unplanned.remove(&id);
         self.ended.push_back(id);
     }
@@ -267,8 +259,8 @@ impl Scheduler {
 
     pub(crate) fn forget_job(&mut self, id: JobId) {
         self.dirty.remove(&id);
-        self.hungry.remove(&id);
-        let Some(job) = self.jobs.remove(&id) else { return };
+        let Some(mut job) = self.jobs.remove(&id) else { return };
+        self.queues.stand(&mut job, Standing::Out);
         if let Some(token) = token_of(&job.spec) {
             self.tokens.remove(&token);
         }

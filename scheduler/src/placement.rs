@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use windrow_model::{TaskId, WorkerId};
 
 use crate::backlog::Wish;
-use crate::worker::{Roster, Seats, Worker};
+use crate::seats::Seats;
+use crate::worker::{Roster, Worker};
 
 /// Workers with equally many free slots that are compared for the inputs they hold: near data is a wish, and looking
 /// at every idle worker of a large cluster would cost more than it saves.
@@ -51,7 +52,10 @@ pub(crate) enum Choice {
         reserve: Option<WorkerId>,
     },
     /// It would fit on a worker that is kept for another task.
-    Reserved(Reservation),
+    Reserved {
+        needed: u32,
+        kept: Reservation,
+    },
     NoWorkers,
 }
 
@@ -101,7 +105,7 @@ impl<'a> Search<'a> {
             return Choice::Place { worker: self.nearest(free, first), slots: needed };
         }
         if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
-            return Choice::Reserved(kept);
+            return Choice::Reserved { needed, kept };
         }
         let free_max = self.eligible().next().map_or(0, |(free, _)| free);
         let large = |id: &WorkerId| self.roster.get(*id).is_some_and(|worker| worker.spec.slots >= needed);
@@ -140,11 +144,11 @@ impl<'a> Search<'a> {
         if let Some(worker) = idle().filter(|worker| !self.is_kept(worker.id)).min_by_key(order) {
             return Choice::Place { worker: worker.id, slots: worker.spec.slots };
         }
-        if let (Some(kept), Some(_)) = (self.reservation, idle().next()) {
-            return Choice::Reserved(kept);
-        }
         let Some(best) = workers().min_by_key(order) else { return Choice::NoWorkers };
         let needed = best.spec.slots;
+        if let (Some(kept), Some(_)) = (self.reservation, idle().next()) {
+            return Choice::Reserved { needed, kept };
+        }
         let free_max = workers().map(Worker::slots_free).max().unwrap_or(0);
         let reserve = Some(best.id).filter(|_| needed > 1 && self.reservation.is_none());
         Choice::Wait { needed, free_max, reserve }

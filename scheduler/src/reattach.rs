@@ -16,6 +16,7 @@ use windrow_model::{
     WorkerId, WorkerState,
 };
 
+use crate::attempt::kept_of;
 use crate::job::{Job, Reason};
 use crate::scheduler::Turn;
 use crate::task::{Attempt, Task, TaskState};
@@ -61,7 +62,7 @@ impl Scheduler {
         let mut bases = Bases::new();
         for (task, attempt, output) in inventory.finished {
             if self.jobs.contains_key(&task.stage.job) {
-                self.claim_output(id, MapOutputId { task, attempt }, output, &mut bases, turn);
+                self.claim_output(id, MapOutputId { task, attempt }, kept_of(output), &mut bases, turn);
             }
         }
         for (task, attempt) in inventory.running {

@@ -52,7 +52,7 @@ impl Scheduler {
                 self.insert_job(Job::new(*job, spec.clone(), *at));
             }
             Record::JobAdmitted { job, at } => {
-                if self.queued.contains(job) {
+                if self.admission.queued().contains(job) {
                     self.start_job(*job, *at);
                 }
             }

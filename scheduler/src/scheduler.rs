@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use windrow_model::{AttemptId, JobId, Limits, StageId, TaskId, Timestamp, WorkerId};
 
+use crate::admission::Admission;
 use crate::deadlines::Deadlines;
 use crate::exclusion::Places;
 use crate::job::Job;
@@ -26,9 +27,7 @@ pub struct Scheduler {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     /// Client tokens of the jobs that are kept, by submitter.
     pub(crate) tokens: BTreeMap<(String, String), JobId>,
-    pub(crate) queued: BTreeSet<JobId>,
-    /// Jobs that run or commit.
-    pub(crate) admitted: BTreeSet<JobId>,
+    pub(crate) admission: Admission,
     /// Admitted jobs whose next statement may have to be planned.
     pub(crate) unplanned: BTreeSet<JobId>,
     /// Ended jobs, oldest first.
@@ -46,8 +45,6 @@ pub struct Scheduler {
     pub(crate) reservation: Option<Reservation>,
     /// Jobs whose demand may have changed within this step.
     pub(crate) dirty: BTreeSet<JobId>,
-    /// Jobs that may have a task to place: all that have one, and some that had.
-    pub(crate) hungry: BTreeSet<JobId>,
     /// Stages whose slow attempts are to be looked at within this step.
     pub(crate) slow_stages: BTreeSet<StageId>,
     pub(crate) deadlines: Deadlines,
@@ -88,8 +85,7 @@ impl Scheduler {
             worker_count: 0,
             jobs: BTreeMap::new(),
             tokens: BTreeMap::new(),
-            queued: BTreeSet::new(),
-            admitted: BTreeSet::new(),
+            admission: Admission::default(),
             unplanned: BTreeSet::new(),
             ended: VecDeque::new(),
             roster: Roster::default(),
@@ -101,7 +97,6 @@ impl Scheduler {
             queues: Queues::default(),
             reservation: None,
             dirty: BTreeSet::new(),
-            hungry: BTreeSet::new(),
             slow_stages: BTreeSet::new(),
             deadlines: Deadlines::default(),
             recovery_ends_at: None,

@@ -102,7 +102,7 @@ impl Scheduler {
                 task.trouble_mut().speculations += 1;
                 Some(Assignment { task: task_id, worker, slots, inputs: inputs.outputs, speculative: true })
             }
-            Choice::Wait { .. } | Choice::Reserved(_) | Choice::NoWorkers => None,
+            Choice::Wait { .. } | Choice::Reserved { .. } | Choice::NoWorkers => None,
         }
     }
 }

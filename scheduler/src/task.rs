@@ -270,6 +270,5 @@ impl Attempt {
     pub fn strip_output(&mut self) {
         self.output.inline = None;
         self.output.files = Vec::new();
-        self.output.partition_bytes = Vec::new();
     }
 }

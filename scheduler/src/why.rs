@@ -127,9 +127,9 @@ impl Scheduler {
         };
         match job.state {
             JobState::Queued => vec![WaitReason::RunningJobsMax {
-                running: self.admitted.len(),
+                running: self.admission.admitted().len(),
                 max: self.limits.running_jobs_max,
-                ahead: self.queued.range(..id).count(),
+                ahead: self.admission.queued().range(..id).count(),
             }],
             JobState::Running => self.why_running(job),
             JobState::Committing => vec![WaitReason::Commit { step: job.step_index() }],
@@ -210,7 +210,7 @@ impl Scheduler {
                 reasons.extend(self.why_excluded(stage, needed));
                 reasons
             }
-            Choice::Reserved(kept) => {
+            Choice::Reserved { kept, .. } => {
                 vec![WaitReason::Reserved { stage: stage.id, worker: kept.worker, holder: kept.task }]
             }
             Choice::NoWorkers => vec![WaitReason::NoWorkers { since: self.workerless_since, fails_in: None }],

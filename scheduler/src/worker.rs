@@ -1,6 +1,5 @@
-//! A worker as the scheduler sees it, and all workers with the index that placement reads.
+//! A worker as the scheduler sees it, and all workers with what is known about them by their state.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use windrow_model::{AttemptId, MapOutputId, Timestamp, WorkerId, WorkerState};
@@ -8,6 +7,7 @@ use windrow_model::{AttemptId, MapOutputId, Timestamp, WorkerId, WorkerState};
 use crate::WorkerSpec;
 use crate::drain::Drain;
 use crate::job::Reason;
+use crate::seats::Seats;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
@@ -79,53 +79,8 @@ impl Worker {
     }
 }
 
-/// Active workers, by what placement asks for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seats {
-    by_free: BTreeSet<(Reverse<u32>, WorkerId)>,
-    by_slots: BTreeSet<(u32, WorkerId)>,
-}
-
-impl Seats {
-    pub fn len(&self) -> usize {
-        self.by_free.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_free.is_empty()
-    }
-
-    /// Free slots and worker: most free slots first, then the lowest id.
-    pub fn by_free(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
-        self.by_free.iter().map(|(Reverse(free), id)| (*free, *id))
-    }
-
-    pub fn free_max(&self) -> u32 {
-        self.by_free.first().map_or(0, |(Reverse(free), _)| *free)
-    }
-
-    /// Slots and worker, most slots first.
-    pub fn by_slots(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
-        self.by_slots.iter().rev().copied()
-    }
-
-    pub fn has(&self, free: u32, id: WorkerId) -> bool {
-        self.by_free.contains(&(Reverse(free), id))
-    }
-
-    fn insert(&mut self, worker: &Worker) {
-        self.by_free.insert((Reverse(worker.slots_free), worker.id));
-        self.by_slots.insert((worker.spec.slots, worker.id));
-    }
-
-    fn remove(&mut self, worker: &Worker) {
-        self.by_free.remove(&(Reverse(worker.slots_free), worker.id));
-        self.by_slots.remove(&(worker.spec.slots, worker.id));
-    }
-}
-
 /// What is known about workers by their state; kept up to date by the roster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Index {
     /// Active and not excluded.
     usable: Seats,
@@ -140,6 +95,10 @@ struct Index {
 pub(crate) struct Roster {
     workers: BTreeMap<WorkerId, Worker>,
     index: Index,
+    /// Workers that got free slots and were not looked at since.
+    freed: Vec<WorkerId>,
+    /// Workers get tasks that did not, or the other way round, or offer something else, and nobody has looked since.
+    members_changed: bool,
 }
 
 impl Roster {
@@ -164,6 +123,22 @@ impl Roster {
         if self.index.usable.is_empty() { &self.index.excluded } else { &self.index.usable }
     }
 
+    /// Free slots of a worker that gets tasks.
+    pub fn seat(&self, id: WorkerId) -> Option<u32> {
+        let free = self.get(id)?.slots_free;
+        self.seats().has(free, id).then_some(free)
+    }
+
+    /// A worker that got free slots since it was looked at.
+    pub fn next_freed(&mut self) -> Option<WorkerId> {
+        self.freed.pop()
+    }
+
+    /// Since it was asked last, workers get tasks that did not, or the other way round, or offer something else.
+    pub fn members_changed(&mut self) -> bool {
+        std::mem::take(&mut self.members_changed)
+    }
+
     /// The most free slots of an excluded worker that is passed over.
     pub fn excluded_free_max(&self) -> u32 {
         if self.index.usable.is_empty() { 0 } else { self.index.excluded.free_max() }
@@ -184,20 +159,24 @@ impl Roster {
     pub fn insert(&mut self, worker: Worker) {
         self.index.insert(&worker);
         self.workers.insert(worker.id, worker);
+        self.members_changed = true;
     }
 
     pub fn forget(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.remove(&id) {
             self.index.remove(&worker);
+            self.members_changed = true;
         }
     }
 
     pub fn set_state(&mut self, id: WorkerId, state: WorkerState) {
         self.change(id, |worker| worker.state = state);
+        self.members_changed = true;
     }
 
     pub fn set_excluded(&mut self, id: WorkerId, until: Option<Timestamp>) {
         self.change(id, |worker| worker.excluded_until = until);
+        self.members_changed = true;
     }
 
     /// An awaited worker tells what it offers.
@@ -207,20 +186,31 @@ impl Roster {
             worker.spec = WorkerSpec { slots, ..spec };
             worker.slots_free = slots;
         });
+        self.members_changed = true;
     }
 
     pub fn grant(&mut self, id: WorkerId, slots: u32, attempt: AttemptId) {
-        self.change(id, |worker| {
-            worker.slots_free = worker.slots_free.checked_sub(slots).expect("I-2: granted slots fit the worker");
-            worker.running.insert(attempt);
-        });
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let free = worker.slots_free;
+        worker.slots_free = free.checked_sub(slots).expect("I-2: granted slots fit the worker");
+        worker.running.insert(attempt);
+        self.index.change_free(worker, free);
     }
 
     pub fn give_back(&mut self, id: WorkerId, slots: u32, attempt: AttemptId) {
-        self.change(id, |worker| {
-            worker.slots_free += slots;
-            worker.running.remove(&attempt);
-        });
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let free = worker.slots_free;
+        worker.slots_free = free + slots;
+        worker.running.remove(&attempt);
+        self.index.change_free(worker, free);
+        self.freed.push(id);
+    }
+
+    /// The index is what it is when it is made anew.
+    pub fn is_index_right(&self) -> bool {
+        let mut fresh = Index::default();
+        self.workers.values().for_each(|worker| fresh.insert(worker));
+        fresh == self.index
     }
 
     fn change(&mut self, id: WorkerId, change: impl FnOnce(&mut Worker)) {
@@ -232,6 +222,15 @@ impl Roster {
 }
 
 impl Index {
+    /// Slots of a worker were taken or given back; `was` is how many were free before.
+    fn change_free(&mut self, worker: &Worker, was: u32) {
+        match (worker.state, worker.excluded_until) {
+            (WorkerState::Active, None) => self.usable.change_free(worker.id, was, worker.slots_free),
+            (WorkerState::Active, Some(_)) => self.excluded.change_free(worker.id, was, worker.slots_free),
+            (WorkerState::Joining | WorkerState::Draining | WorkerState::Gone | WorkerState::Lost, _) => {}
+        }
+    }
+
     fn insert(&mut self, worker: &Worker) {
         match (worker.state, worker.excluded_until) {
             (WorkerState::Active, None) => self.usable.insert(worker),

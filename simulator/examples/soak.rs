@@ -52,6 +52,7 @@ fn soak(options: &Options) -> Sweep {
         found.failures.iter().for_each(|failure| println!("{failure}"));
         total.seeds += found.seeds;
         total.events += found.events;
+        total.hash = total.hash.wrapping_add(found.hash);
         for (name, count) in found.counts {
             *total.counts.entry(name).or_default() += count;
         }
@@ -60,6 +61,7 @@ fn soak(options: &Options) -> Sweep {
         let rate = total.seeds as f64 / seconds;
         let (seeds, events, failures) = (total.seeds, total.events, total.failures.len());
         println!("{seeds} seeds from {}, {events} events, {rate:.0} seeds/s, {failures} failures", options.first);
+        println!("event logs {:016x}", total.hash);
         let out_of_time = started.elapsed() >= Duration::from_secs_f64(options.minutes * 60.0);
         if options.seeds.map_or(out_of_time, |seeds| total.seeds >= seeds) {
             return total;

@@ -60,7 +60,11 @@ pub struct SimulationReport {
     pub makespan: Duration,
     /// Share of all slots' time that attempts held, 0 to 1.
     pub utilisation: f64,
-    /// Share of that time that was spent in vain: failed, cancelled, lost and repeated attempts, 0 to 1.
+    /// Slots times the time that attempts held them.
+    pub busy: Duration,
+    /// The part of it that was spent in vain: failed, cancelled, lost and repeated attempts.
+    pub wasted: Duration,
+    /// `wasted` as a share of `busy`, 0 to 1.
     pub waste: f64,
     pub attempts: u64,
     pub events: u64,
@@ -77,7 +81,7 @@ pub fn simulate(options: &SimulateOptions) -> SimulationReport {
     let figures = &outcome.figures;
     let slots = u64::from(options.workers) * u64::from(options.slots);
     let offered = slots as f64 * figures.makespan.as_secs_f64();
-    let busy = figures.busy.as_secs_f64();
+    let wasted = figures.busy.saturating_sub(figures.useful);
     SimulationReport {
         workers: options.workers,
         slots,
@@ -88,8 +92,10 @@ pub fn simulate(options: &SimulateOptions) -> SimulationReport {
         cancelled: figures.cancelled,
         unfinished: outcome.unfinished.len() as u64,
         makespan: figures.makespan,
-        utilisation: share(busy, offered),
-        waste: share(busy - figures.useful.as_secs_f64(), busy),
+        utilisation: share(figures.busy.as_secs_f64(), offered),
+        busy: figures.busy,
+        wasted,
+        waste: share(wasted.as_secs_f64(), figures.busy.as_secs_f64()),
         attempts: figures.attempts,
         events: outcome.events,
         hash: outcome.hash,
@@ -130,8 +136,9 @@ impl fmt::Display for SimulationReport {
         let Self { succeeded, failed, cancelled, unfinished, .. } = self;
         writeln!(f, "ended        {succeeded} succeeded, {failed} failed, {cancelled} cancelled, {unfinished} not")?;
         writeln!(f, "makespan     {:.1} s", self.makespan.as_secs_f64())?;
-        writeln!(f, "utilisation  {:.1} %", 100.0 * self.utilisation)?;
-        writeln!(f, "waste        {:.1} %", 100.0 * self.waste)?;
+        let (busy, wasted) = (self.busy.as_secs_f64(), self.wasted.as_secs_f64());
+        writeln!(f, "utilisation  {:.1} % of all slots' time: {busy:.1} slot-seconds", 100.0 * self.utilisation)?;
+        writeln!(f, "waste        {:.1} % of that: {wasted:.1} slot-seconds", 100.0 * self.waste)?;
         writeln!(f, "attempts     {}", self.attempts)?;
         write!(f, "event log    {} events, {:016x}", self.events, self.hash)?;
         match &self.violation {

@@ -25,17 +25,29 @@ pub struct Sweep {
     pub events: u64,
     /// What happened how often, in all first runs.
     pub counts: Counts,
+    /// Of the event logs of all first runs: a change of the core that leaves every choice as it was leaves this too.
+    pub hash: u64,
     /// By seed.
     pub failures: Vec<SeedFailure>,
 }
 
 impl Sweep {
-    fn add(&mut self, events: u64, counts: Counts) {
+    fn add(&mut self, seed: Checked) {
+        let Checked { events, counts, hash } = seed;
         self.events += events;
+        // Threads check seeds in any order.
+        self.hash = self.hash.wrapping_add(hash);
         for (name, count) in counts {
             *self.counts.entry(name).or_default() += count;
         }
     }
+}
+
+/// What came of one seed.
+struct Checked {
+    events: u64,
+    counts: Counts,
+    hash: u64,
 }
 
 /// Checks every seed that `setup` turns into a run.
@@ -53,7 +65,7 @@ pub fn sweep(seeds: Range<u64>, setup: &(dyn Fn(u64) -> Setup + Sync)) -> Sweep 
             let mut found = found.lock().expect("S-18: a thread that checks seeds does not panic");
             found.seeds += 1;
             match checked {
-                Ok((events, counts)) => found.add(events, counts),
+                Ok(checked) => found.add(checked),
                 Err(failure) => found.failures.push(failure),
             }
         }
@@ -68,7 +80,7 @@ pub fn sweep(seeds: Range<u64>, setup: &(dyn Fn(u64) -> Setup + Sync)) -> Sweep 
     found
 }
 
-fn check_seed(seed: u64, setup: &(dyn Fn(u64) -> Setup + Sync)) -> Result<(u64, Counts), SeedFailure> {
+fn check_seed(seed: u64, setup: &(dyn Fn(u64) -> Setup + Sync)) -> Result<Checked, SeedFailure> {
     let setup = setup(seed);
     let outcome = check(&setup)?;
     let mut events = outcome.events;
@@ -83,5 +95,5 @@ fn check_seed(seed: u64, setup: &(dyn Fn(u64) -> Setup + Sync)) -> Result<(u64, 
     if seed.is_multiple_of(KIND) {
         events += check_without_faults(&setup)?.events;
     }
-    Ok((events, outcome.figures.counts))
+    Ok(Checked { events, counts: outcome.figures.counts, hash: outcome.hash })
 }

@@ -13,6 +13,8 @@ mod run;
 mod show;
 #[cfg(feature = "embedded")]
 mod signals;
+#[cfg(feature = "embedded")]
+mod simulate;
 mod submit;
 #[cfg(feature = "embedded")]
 mod up;
@@ -41,6 +43,8 @@ pub fn run(command: Command, log_format: LogFormat) -> Outcome {
         Command::Coordinator(args) => block_on(coordinator::run(args)),
         #[cfg(feature = "embedded")]
         Command::Worker(args) => block_on(worker::run(args)),
+        #[cfg(feature = "embedded")]
+        Command::Simulate(args) => simulate::run(args),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Jobs(args) => block_on(jobs::list(args)),
         Command::Job(args) => block_on(show::job(args)),
@@ -74,6 +78,8 @@ impl Command {
             Command::Generate(_) | Command::Coordinator(_) | Command::Worker(_) => false,
             #[cfg(feature = "embedded")]
             Command::Up(args) => text(&args.output),
+            #[cfg(feature = "embedded")]
+            Command::Simulate(args) => args.prints_json(),
             Command::Submit(args) => rows(&args.text.output),
             Command::Jobs(args) => rows(&args.output),
             Command::Job(args) => text(&args.output),

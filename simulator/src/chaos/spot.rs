@@ -39,8 +39,8 @@ fn script(samples: &[bool], gap: Duration, pool: Range<u32>) -> Script {
     while let Some(taken) = samples[nth..].iter().position(|there| !there) {
         let first = nth + taken;
         let lasts = samples[first..].iter().position(|there| *there);
-        let at = Timestamp(0) + (gap * first as u32).saturating_sub(NOTICE);
-        let back = lasts.map(|lasts| gap * lasts as u32);
+        let at = Timestamp(0) + gap.saturating_mul(first as u32).saturating_sub(NOTICE);
+        let back = lasts.map(|lasts| gap.saturating_mul(lasts as u32));
         let preempt = |worker| (at, Action::PreemptWorker { worker, notice: NOTICE, back });
         script.incidents.extend(pool.clone().map(preempt));
         let Some(lasts) = lasts else { return script };

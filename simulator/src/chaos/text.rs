@@ -44,10 +44,25 @@ impl fmt::Display for ParseChaosError {
 
 impl std::error::Error for ParseChaosError {}
 
+/// The nodes that a chaos file may name.
+#[derive(Clone, Copy, Debug)]
+struct Nodes {
+    workers: u32,
+    coordinators: u32,
+}
+
 impl FromStr for Script {
     type Err = ParseChaosError;
 
     fn from_str(text: &str) -> Result<Script, ParseChaosError> {
+        Script::of_nodes(text, u32::MAX, u32::MAX)
+    }
+}
+
+impl Script {
+    /// Reads a chaos file for a cluster of so many nodes; one that names others is refused.
+    pub fn of_nodes(text: &str, workers: u32, coordinators: u32) -> Result<Script, ParseChaosError> {
+        let nodes = Nodes { workers, coordinators };
         let mut script = Script::default();
         for (number, line) in (1..).zip(text.lines()) {
             let content = line.split('#').next().unwrap_or_default();
@@ -56,7 +71,7 @@ impl FromStr for Script {
                 continue;
             }
             let error = |wanted| ParseChaosError { line: number, text: line.trim().to_owned(), wanted };
-            read_line(&words, &mut script).map_err(error)?;
+            read_line(&words, nodes, &mut script).map_err(error)?;
         }
         script.incidents.sort_by_key(|(at, _)| *at);
         Ok(script)
@@ -65,7 +80,7 @@ impl FromStr for Script {
 
 type Read<T> = Result<T, &'static str>;
 
-fn read_line(words: &[&str], script: &mut Script) -> Read<()> {
+fn read_line(words: &[&str], nodes: Nodes, script: &mut Script) -> Read<()> {
     let at = Timestamp(0) + duration(words.first())?;
     match words[1..] {
         ["heal"] => script.heals_at = Some(at),
@@ -74,13 +89,13 @@ fn read_line(words: &[&str], script: &mut Script) -> Read<()> {
             script.incidents.push((at, stop(service, lasts)?));
         }
         ["cut", ref rest @ ..] => {
-            for cut in cuts(rest)? {
+            for cut in cuts(rest, nodes)? {
                 let lasts = option(rest, "for")?.unwrap_or(FOR_EVER);
                 script.incidents.push((at, Action::Partition { cut, lasts }));
             }
         }
         [verb, kind, which, ref rest @ ..] => {
-            for index in range(which)? {
+            for index in nodes.range(kind, which)? {
                 script.incidents.push((at, strike(verb, kind, index, rest)?));
             }
         }
@@ -121,11 +136,12 @@ fn strike(verb: &str, kind: &str, index: u32, rest: &[&str]) -> Read<Action> {
 }
 
 /// `worker 3 -> coordinator 0`, `worker 3 <-> all`.
-fn cuts(words: &[&str]) -> Read<Vec<Cut>> {
+fn cuts(words: &[&str], nodes: Nodes) -> Read<Vec<Cut>> {
     const WANTED: &str = "two ends with `->` or `<->` between them, such as `cut worker 3 -> all`";
     let arrow = words.iter().position(|word| matches!(*word, "->" | "<->")).ok_or(WANTED)?;
     let end = words.iter().position(|word| *word == "for").unwrap_or(words.len());
-    let (from, to) = (ends(&words[..arrow])?, ends(words.get(arrow + 1..end).ok_or(WANTED)?)?);
+    let to = words.get(arrow + 1..end).ok_or(WANTED)?;
+    let (from, to) = (ends(&words[..arrow], nodes)?, ends(to, nodes)?);
     let mut cuts = Vec::new();
     for &from in &from {
         for &to in &to {
@@ -138,14 +154,28 @@ fn cuts(words: &[&str]) -> Read<Vec<Cut>> {
     Ok(cuts)
 }
 
-fn ends(words: &[&str]) -> Read<Vec<Option<Node>>> {
+fn ends(words: &[&str], nodes: Nodes) -> Read<Vec<Option<Node>>> {
     match words {
         ["all"] => Ok(vec![None]),
         ["store"] => Ok(vec![Some(Node::Store)]),
         ["location"] => Ok(vec![Some(Node::Location)]),
-        ["worker", which] => Ok(range(which)?.map(|index| Some(Node::Worker(index))).collect()),
-        ["coordinator", which] => Ok(range(which)?.map(|index| Some(Node::Coordinator(index))).collect()),
+        ["worker", which] => Ok(nodes.range("worker", which)?.map(|index| Some(Node::Worker(index))).collect()),
+        ["coordinator", which] => {
+            Ok(nodes.range("coordinator", which)?.map(|index| Some(Node::Coordinator(index))).collect())
+        }
         _ => Err("an end: all, store, location, worker N or coordinator N"),
+    }
+}
+
+impl Nodes {
+    /// Nodes of one kind that there are: `3` or `3-7`.
+    fn range(self, kind: &str, text: &str) -> Read<std::ops::RangeInclusive<u32>> {
+        let range = range(text)?;
+        let (count, wanted) = match kind {
+            "coordinator" => (self.coordinators, "a coordinator that is there; they count from 0"),
+            _ => (self.workers, "a worker that is there; they count from 0"),
+        };
+        if *range.end() < count { Ok(range) } else { Err(wanted) }
     }
 }
 
@@ -204,5 +234,14 @@ mod tests {
         assert_eq!((error.line, error.text.as_str()), (2, "11s smash worker 3"));
         assert!("soon crash worker 3".parse::<Script>().is_err());
         assert!("1s cut worker 3 for 5s".parse::<Script>().is_err());
+    }
+
+    #[test]
+    fn a_node_that_is_not_there_is_refused() {
+        assert!(Script::of_nodes("1s crash worker 0-3\n2s cut coordinator 1 -> all", 4, 2).is_ok());
+        for text in ["1s crash worker 4", "1s crash worker 3-4294967295", "1s cut all <-> coordinator 2"] {
+            let error = Script::of_nodes(text, 4, 2).expect_err(text);
+            assert!(error.wanted.contains("they count from 0"), "{error}");
+        }
     }
 }

@@ -36,6 +36,9 @@ impl fmt::Display for ParseJobsError {
 
 impl std::error::Error for ParseJobsError {}
 
+/// Tasks of one stage.
+const TASKS_MAX: u32 = 10_000_000;
+
 type Read<T> = Result<T, &'static str>;
 
 impl FromStr for Workload {
@@ -82,7 +85,10 @@ fn outcome_of(word: &str) -> Read<OutcomeShape> {
 fn read_option(word: &str, job: &mut JobShape) -> Read<()> {
     match word.split_once('=') {
         Some(("queue", name)) => job.queue = name.to_owned(),
-        Some(("priority", number)) => job.priority = number.parse().map_err(|_| "a priority of 0 to 100")?,
+        Some(("priority", number)) => {
+            let priority = number.parse().ok().filter(|priority| *priority <= 100);
+            job.priority = priority.ok_or("a priority of 0 to 100")?;
+        }
         Some(("timeout", text)) => job.timeout = Some(duration(text)?),
         Some(("cancel", text)) => job.cancel_after = Some(duration(text)?),
         _ => return Err("queue=, priority=, timeout= or cancel= after the outcome"),
@@ -95,6 +101,9 @@ fn read_stages(text: &str) -> Read<Vec<StageShape>> {
     let mut stages = Vec::new();
     for word in text.split_whitespace() {
         let (name, shape) = word.split_once('=').ok_or("stages such as `a=100x2s`")?;
+        if names.contains(&name) {
+            return Err("another name for each stage of a statement");
+        }
         stages.push(read_stage(shape, &names)?);
         names.push(name);
     }
@@ -111,7 +120,9 @@ fn read_stage(text: &str, names: &[&str]) -> Read<StageShape> {
     let (size, slots) = size.split_once('*').unwrap_or((size, "1"));
     let (tasks, time) = size.split_once('x').ok_or("a stage's tasks and their time, such as `100x2s`")?;
     let number = |text: &str| text.parse::<u32>().map_err(|_| "whole numbers of tasks and slots");
-    let mut stage = StageShape::new(number(tasks)?, duration(time)?);
+    let tasks =
+        Some(number(tasks)?).filter(|tasks| *tasks <= TASKS_MAX).ok_or("at most 10,000,000 tasks in a stage")?;
+    let mut stage = StageShape::new(tasks, duration(time)?);
     stage.slots = number(slots)?.max(1);
     stage.determinism = determinism;
     for input in inputs.split(',').filter(|input| !input.is_empty()) {
@@ -156,6 +167,10 @@ mod tests {
         let error = "0s a=1x1s -> files\n0s a=1x1s<b -> files".parse::<Workload>().expect_err("there is no `b`");
         assert_eq!(error.line, 2);
         assert!(error.to_string().contains("inputs that are stages"), "{error}");
-        assert!("0s a=1x1s".parse::<Workload>().is_err());
+        for bad in
+            ["0s a=1x1s", "0s a=1x1s a=1x1s -> files", "0s a=4000000000x1s -> files", "0s a=1x1s -> files priority=101"]
+        {
+            assert!(bad.parse::<Workload>().is_err(), "{bad}");
+        }
     }
 }
