@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windrow_model::{AttemptState, Timestamp, WorkerId};
+use windrow_model::{AttemptState, Timestamp, WorkerId, WrittenFile};
 use windrow_proto as wire;
 use windrow_scheduler::{AttemptView, JobView, StageView, WorkerView};
 
@@ -70,15 +70,14 @@ fn result_steps(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<u32> {
 }
 
 fn published_files(dossier: &Dossier) -> Vec<wire::PublishedFile> {
-    let published = |file: &windrow_model::WrittenFile| wire::PublishedFile {
-        path: file.path.clone(),
-        rows: file.rows,
-        bytes: file.bytes,
-    };
-    dossier.files.iter().map(published).collect()
+    dossier.files.iter().map(published_file).collect()
 }
 
-fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::WorkerUse> {
+pub(crate) fn published_file(file: &WrittenFile) -> wire::PublishedFile {
+    wire::PublishedFile { path: file.path.clone(), rows: file.rows, bytes: file.bytes }
+}
+
+pub(crate) fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::WorkerUse> {
     let mut attempts: BTreeMap<WorkerId, u32> = BTreeMap::new();
     for attempt in view.stages().flat_map(|stage| stage.tasks()).flat_map(|task| task.attempts()) {
         *attempts.entry(attempt.worker()).or_default() += 1;
@@ -118,6 +117,12 @@ fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: 
         inputs: view.inputs().collect(),
         operators,
     }
+}
+
+/// A stage with its metrics, which history keeps when it is done.
+pub(crate) fn stage_without_attempts(state: &State, dossier: &Dossier, view: StageView<'_>) -> wire::Stage {
+    let operators = stage_operators(dossier, view);
+    wire::Stage { operators, ..stage(state, Some(dossier), view, Detail::Summary) }
 }
 
 /// Rows and bytes of the attempts that run now, as last reported.

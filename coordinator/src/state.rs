@@ -12,6 +12,7 @@ use crate::artefacts::{CommitState, StepArtefacts};
 use crate::call::{Attachment, FinishedAttempt};
 use crate::dossier::Dossier;
 use crate::fleet::{Fleet, Link};
+use crate::history::Recorder;
 use crate::snapshot;
 use crate::store::Blob;
 
@@ -23,6 +24,7 @@ pub(crate) struct State {
     /// Targets of ended jobs that an attempt, told to end but not known to have, may still write to.
     sweeps: BTreeMap<JobId, Vec<OutputTarget>>,
     pub(crate) forgotten: Forgotten,
+    pub(crate) history: Recorder,
 }
 
 /// What the journal need not keep any more.
@@ -40,7 +42,7 @@ impl State {
     /// `dossiers` belong to the jobs that the scheduler knows.
     pub(crate) fn new(scheduler: Scheduler, dossiers: BTreeMap<JobId, Dossier>) -> State {
         let (fleet, sweeps, forgotten) = Default::default();
-        State { scheduler, fleet, dossiers, sweeps, forgotten }
+        State { scheduler, fleet, dossiers, sweeps, forgotten, history: Recorder::nowhere() }
     }
 
     /// Takes a worker in: under its own id if the core still counts on it, else as a new one.
