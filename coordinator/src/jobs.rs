@@ -84,7 +84,7 @@ fn only_in_history(job: &wire::Job, step: u32) -> ErrorReport {
             ErrorKind::NotFound,
             format!("the rows of {} step {step} are not kept any more", JobId(job.id)),
         )
-        .with_detail(format!("the job has {}, and only the history knows it", job.state))
+        .with_detail(format!("the job has ended ({}), and only the history knows it", job.state))
         .with_hint("submit the job again, or give it an `output:` that stays")
     })
 }
@@ -145,7 +145,7 @@ impl Jobs for JobsService {
             true => self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?,
             false => {
                 let ended = self.archive.job(job).await.map_err(status)?;
-                vec![format!("{job} has ended: it has {}", ended.state)]
+                vec![format!("{job} has ended ({})", ended.state)]
             }
         };
         Ok(Response::new(wire::WhyResponse { reasons }))

@@ -42,6 +42,8 @@ pub(crate) struct Archive {
 }
 
 struct Shared {
+    /// Of this leader, who need not be told what it has written itself.
+    epoch: u64,
     place: Arc<Place>,
     retention: Duration,
     jobs_max: usize,
@@ -57,10 +59,10 @@ impl Archive {
         Archive { shared: None }
     }
 
-    pub(super) fn new(place: Arc<Place>, retention: Duration, jobs_max: usize) -> Archive {
+    pub(super) fn new(epoch: u64, place: Arc<Place>, retention: Duration, jobs_max: usize) -> Archive {
         let (index, look) = (Mutex::default(), watch::Sender::new(Look::Pending));
         let (reads, crowded) = (Semaphore::new(READS_MAX), Notify::new());
-        Archive { shared: Some(Arc::new(Shared { place, retention, jobs_max, index, look, reads, crowded })) }
+        Archive { shared: Some(Arc::new(Shared { epoch, place, retention, jobs_max, index, look, reads, crowded })) }
     }
 
     /// A job of which only the history knows.
@@ -87,14 +89,14 @@ impl Archive {
         }
     }
 
-    /// What a leader before this one noted about a job of the journal. `None` if there is no log of it.
+    /// What leaders before this one noted about a job of the journal. `None` if there is no log of it.
     pub(crate) async fn memory(&self, job: JobId, submitted_at: Timestamp) -> Result<Option<Memory>, ErrorReport> {
         let Some(shared) = &self.shared else { return Ok(None) };
         if let Look::Failed(report) = shared.looked().await {
             return Err(report);
         }
         let found = shared.index.lock().get((job, submitted_at)).cloned();
-        let Some(kept) = found else { return Ok(None) };
+        let Some(kept) = found.map(|kept| kept.without(shared.epoch)) else { return Ok(None) };
         Ok(Some(shared.read(job, &kept).await?.memory))
     }
 

@@ -1,11 +1,11 @@
 //! What of the core's announcements goes into history, and what comes back from it.
 
-use windrow_model::{JobId, StageState, WorkerId, WrittenFile};
+use windrow_model::{JobId, JobState, StageState, WorkerId, WrittenFile};
 use windrow_proto as wire;
 use windrow_scheduler::Event as Announced;
 
 use super::event::Event;
-use super::log::{Memory, missing};
+use super::log::Memory;
 use super::recorder::Told;
 use crate::clock::wall_clock;
 use crate::dossier::{Dossier, Usage};
@@ -20,7 +20,7 @@ impl State {
         }
         match event {
             Announced::JobChanged { job, state, report } => {
-                self.record_state(*job, state.name(), report.clone().map(Into::into));
+                self.record_state(*job, *state, report.clone().map(Into::into));
                 if state.is_final() {
                     self.record_end(*job);
                 }
@@ -40,14 +40,14 @@ impl State {
         }
     }
 
-    fn record_state(&self, job: JobId, state: &str, error: Option<wire::ErrorReport>) {
+    fn record_state(&self, job: JobId, state: JobState, error: Option<wire::ErrorReport>) {
         let Some(view) = self.scheduler.job(job) else { return };
         let (at_us, submitted_at) = (view.since().0, view.submitted_at());
-        if view.started_at().is_none() && view.ended_at().is_none() {
+        if state == JobState::Queued {
             let spec = Box::new(view.spec().clone().into());
             self.history.tell(job, submitted_at, Event::Submitted { at_us: submitted_at.0, spec });
         }
-        self.history.tell(job, submitted_at, Event::StateChanged { at_us, state: state.to_owned(), error });
+        self.history.tell(job, submitted_at, Event::StateChanged { at_us, state: state.name().to_owned(), error });
     }
 
     fn record_planned(&mut self, job: JobId, step: u32) {
@@ -91,14 +91,10 @@ impl State {
 impl Dossier {
     /// What is remembered comes before what this leader has seen itself.
     fn recall(&mut self, memory: Memory) {
-        let mut notes = memory.notes;
-        notes.extend(missing(&self.notes, &notes));
-        let known = |file: &WrittenFile| memory.files.iter().any(|other| other.path == file.path);
-        let own = self.files.iter().filter(|file| !known(file)).cloned();
-        let files: Vec<WrittenFile> = memory.files.iter().map(written_file).chain(own).collect();
-        // Earlier logs have the rest.
-        self.told = Told { notes: notes.len(), files: files.len() };
-        (self.notes, self.files) = (notes, files);
+        // Its log has them already.
+        self.told = Told { notes: self.told.notes + memory.notes.len(), files: self.told.files + memory.files.len() };
+        self.notes.splice(0..0, memory.notes);
+        self.files.splice(0..0, memory.files.iter().map(written_file));
         for (stage, operators) in memory.operators {
             self.stage_operators.entry(stage).or_insert(operators);
         }

@@ -34,6 +34,12 @@ impl Kept {
         self.pieces.values().map(|stored| stored.modified).max().unwrap_or_default()
     }
 
+    /// What other leaders have written.
+    pub(super) fn without(mut self, epoch: u64) -> Kept {
+        self.pieces.retain(|piece, _| piece.log.epoch != epoch);
+        self
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.pieces.values().map(|stored| stored.bytes).sum()
     }

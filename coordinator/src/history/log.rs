@@ -1,6 +1,6 @@
 //! Reading a log: its end if it has one, and otherwise what it says so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windrow_model::{ErrorKind, ErrorReport, JobId};
 use windrow_proto as wire;
@@ -138,20 +138,19 @@ impl Memory {
 
     /// Adds what a later log says; where both say something, the later one counts.
     fn add(&mut self, later: Memory) {
-        self.notes.extend(missing(&later.notes, &self.notes));
-        let known = |file: &wire::PublishedFile| self.files.iter().any(|other| other.path == file.path);
-        let files: Vec<wire::PublishedFile> = later.files.into_iter().filter(|file| !known(file)).collect();
-        self.files.extend(files);
+        self.notes.extend(later.notes);
+        self.files.extend(later.files);
         self.operators.extend(later.operators);
         self.workers.extend(later.workers);
     }
 
-    /// Completes a job whose last leader may not have known what the earlier ones did.
+    /// Gives a job at its end what its last leader did not know of the earlier ones.
     fn complete(mut self, job: &mut wire::Job) {
-        let own = Memory::of(job);
-        self.add(own);
-        job.notes = self.notes;
-        job.files = self.files;
+        self.notes.retain(|note| !job.notes.contains(note));
+        job.notes.splice(0..0, self.notes);
+        let known: BTreeSet<&str> = job.files.iter().map(|file| file.path.as_str()).collect();
+        self.files.retain(|file| !known.contains(file.path.as_str()));
+        job.files.splice(0..0, self.files);
         for stage in job.stages.iter_mut().filter(|stage| stage.operators.is_empty()) {
             stage.operators = self.operators.remove(&stage.index).unwrap_or_default();
         }
@@ -161,11 +160,6 @@ impl Memory {
             }
         }
     }
-}
-
-/// Those of `lines` that `known` has not.
-pub(crate) fn missing(lines: &[String], known: &[String]) -> Vec<String> {
-    lines.iter().filter(|line| !known.contains(line)).cloned().collect()
 }
 
 /// All logs of one job, from the oldest to the newest leader, as one: the last whole end counts.

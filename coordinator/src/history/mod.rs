@@ -99,7 +99,7 @@ impl History {
             Ok(Err(report)) => unread(&report),
             Err(_) => unread(&ErrorReport::new(windrow_model::ErrorKind::Unavailable, "the location does not answer")),
         };
-        let archive = Archive::new(Arc::clone(&place), options.retention, options.jobs_max);
+        let archive = Archive::new(epoch, Arc::clone(&place), options.retention, options.jobs_max);
         let (budget, (entries, inbox)) = (Arc::new(Budget::default()), recorder::channel());
         let recorder = Recorder::new(epoch, entries, Arc::clone(&budget));
         let writer = tokio::spawn(Writer::new(place, archive.clone(), inbox, budget).run());

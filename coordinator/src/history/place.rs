@@ -54,6 +54,18 @@ impl Place {
         Ok(Place { folder, store: stores.get(&url)?, local, url })
     }
 
+    /// An object store that ends with the test.
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Place {
+        let url = Url::parse("s3://test/history/").expect("a URL");
+        Place {
+            url,
+            folder: Path::from("history"),
+            store: Arc::new(object_store::memory::InMemory::new()),
+            local: None,
+        }
+    }
+
     /// Whether a log is one file that grows. Otherwise each piece costs a request and a name.
     pub(crate) fn appends(&self) -> bool {
         self.local.is_some()

@@ -252,3 +252,53 @@ fn encode(log: LogName, events: &[Event]) -> Result<(Vec<u8>, Vec<u8>), ErrorRep
     events.iter().try_for_each(|event| event::write_line(event, &mut lines))?;
     Ok((head, lines))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use windrow_engine::stores::Stores;
+    use windrow_model::{JobId, Timestamp};
+    use windrow_proto as wire;
+
+    use super::*;
+    use crate::history::recorder::{Recorder, channel};
+
+    /// A writer for a folder that cannot be, because a file is in its place, and one job's end to write.
+    async fn blocked(file: &std::path::Path) -> Writer {
+        fs::write(file, "in the way").expect("a file");
+        let place = Place::open(file.to_str().expect("a path in UTF-8"), &Stores::from_env()).expect("a location");
+        let (place, (entries, inbox), budget) = (Arc::new(place), channel(), Arc::new(Budget::default()));
+        let recorder = Recorder::new(1, entries, Arc::clone(&budget));
+        recorder.tell_end(JobId(1), Timestamp(1), wire::Job { id: 1, ..wire::Job::default() });
+        let archive = Archive::new(1, Arc::clone(&place), Duration::from_secs(3600), 10);
+        let mut writer = Writer::new(place, archive, inbox, budget);
+        let entry = writer.inbox.recv().await.expect("the end of the job");
+        writer.take(entry);
+        writer
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_kept_and_written_later() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("history");
+        let mut writer = blocked(&file).await;
+        for _ in 0..2 {
+            writer.launch(Instant::now() + RETRY_LAST, false);
+            let landed = writer.flights.join_next().await.expect("a write was started");
+            assert!(landed.as_ref().is_ok_and(|landed| landed.outcome.is_err()));
+            writer.settle(landed);
+        }
+        let trouble = writer.trouble.as_ref().expect("it was said");
+        assert!(trouble.next_try > Instant::now());
+        writer.launch(Instant::now(), false);
+        assert!(writer.flights.is_empty(), "not before it is time");
+
+        fs::remove_file(&file).expect("the file can be removed");
+        let archive = writer.archive.clone();
+        writer.finish().await;
+        assert!(writer.open.is_empty() && writer.trouble.is_none());
+        archive.look_and_prune().await.expect("a look");
+        assert_eq!(archive.job(JobId(1)).await.expect("the job").id, 1);
+    }
+}
