@@ -26,6 +26,8 @@ pub(crate) struct Dossier {
     pub(crate) told: Told,
     /// A leader before this one may have noted something about it that nobody has read yet.
     pub(crate) inherited: bool,
+    /// It had ended when this leader took over.
+    pub(crate) ended_before: bool,
     /// The planner's session; absent while it plans, before the first step and after the last.
     pub(crate) session: Option<JobSession>,
     /// Marked at every change that a watcher may want to see; true once the job has ended.
@@ -57,6 +59,7 @@ impl Dossier {
             stage_operators: BTreeMap::new(),
             told: Told::default(),
             inherited: false,
+            ended_before: false,
             session: None,
             changed: watch::Sender::new(false),
         }

@@ -46,20 +46,19 @@ fn spec_of(request: wire::SubmitRequest) -> Result<JobSpec, Status> {
 impl JobsService {
     /// From the core as long as it keeps the job, then from history.
     async fn snapshot(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
-        recall(&self.archive, &self.driver, job).await?;
         let look = move |state: &State| {
             let view = state.scheduler.job(job);
-            view.map(|view| snapshot::job(state, view, Detail::Full))
+            view.map(|view| (snapshot::job(state, view, Detail::Full), keeper(state, job)))
         };
         match self.driver.query(look).await? {
-            Some(kept) => Ok(kept),
+            Some((kept, Keeper::Earlier)) => Ok(self.archive.as_it_ended(kept).await),
+            Some((kept, Keeper::This | Keeper::Nobody)) => Ok(kept),
             None => self.archive.job(job).await,
         }
     }
 
-    /// Whether the core keeps the job; history may know it all the same.
-    async fn is_kept(&self, job: JobId) -> Result<bool, ErrorReport> {
-        self.driver.query(move |state| state.scheduler.job(job).is_some()).await
+    async fn keeper(&self, job: JobId) -> Result<Keeper, ErrorReport> {
+        self.driver.query(move |state| keeper(state, job)).await
     }
 
     async fn list_all(&self) -> Result<Vec<wire::Job>, ErrorReport> {
@@ -68,6 +67,25 @@ impl JobsService {
         let mut jobs: BTreeMap<u64, wire::Job> = ended.into_iter().map(|job| (job.id, job)).collect();
         jobs.extend(kept.into_iter().map(|job| (job.id, job)));
         Ok(jobs.into_values().collect())
+    }
+}
+
+/// Who has seen how a job ended, or sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// This leader knows all about it.
+    This,
+    /// It ended under an earlier leader: history knows more about it than the journal.
+    Earlier,
+    /// Only history may know it.
+    Nobody,
+}
+
+fn keeper(state: &State, job: JobId) -> Keeper {
+    match (state.scheduler.job(job), state.dossiers.get(&job)) {
+        (None, _) => Keeper::Nobody,
+        (Some(_), Some(dossier)) if dossier.ended_before => Keeper::Earlier,
+        (Some(_), _) => Keeper::This,
     }
 }
 
@@ -141,9 +159,11 @@ impl Jobs for JobsService {
 
     async fn why(&self, request: Request<wire::JobRequest>) -> Answer<wire::WhyResponse> {
         let job = JobId(request.into_inner().job);
-        let reasons = match self.is_kept(job).await.map_err(status)? {
-            true => self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?,
-            false => {
+        let reasons = match self.keeper(job).await.map_err(status)? {
+            Keeper::This | Keeper::Earlier => {
+                self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?
+            }
+            Keeper::Nobody => {
                 let ended = self.archive.job(job).await.map_err(status)?;
                 vec![format!("{job} has ended ({})", ended.state)]
             }
@@ -166,9 +186,8 @@ impl Jobs for JobsService {
 
     async fn watch(&self, request: Request<wire::JobRequest>) -> Answer<Self::WatchStream> {
         let job = JobId(request.into_inner().job);
-        recall(&self.archive, &self.driver, job).await.map_err(status)?;
-        if !self.is_kept(job).await.map_err(status)? {
-            let ended = self.archive.job(job).await.map_err(status)?;
+        if self.keeper(job).await.map_err(status)? != Keeper::This {
+            let ended = self.snapshot(job).await.map_err(status)?;
             return Ok(Response::new(Box::pin(stream::iter([Ok(ended)]))));
         }
         let snapshots = watch_job(self.driver.clone(), job).await.map_err(status)?;
@@ -187,7 +206,7 @@ impl Jobs for JobsService {
         let wire::ResultRequest { job, step } = request.into_inner();
         let job = JobId(job);
         recall(&self.archive, &self.driver, job).await.map_err(status)?;
-        if !self.is_kept(job).await.map_err(status)? {
+        if self.keeper(job).await.map_err(status)? == Keeper::Nobody {
             let ended = self.archive.job(job).await.map_err(status)?;
             return Err(status(only_in_history(&ended, step)));
         }

@@ -40,6 +40,7 @@ async fn dossier(job: JobView<'_>, store: &dyn Store) -> Result<Dossier, ErrorRe
         }
     }
     if job.state().is_final() {
+        dossier.ended_before = true;
         dossier.changed.send_replace(true);
     }
     Ok(dossier)

@@ -23,6 +23,8 @@ const READ_BYTES_MAX: u64 = 256 << 20;
 const TAIL_BYTES: u64 = 32 << 10;
 /// Ends that are looked for at once.
 const LOOKS_MAX: usize = 16;
+/// A job of the journal is shown without what history knows of it when that does not come within this.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// A list does not wait longer for the first look at the location.
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -86,6 +88,31 @@ impl Archive {
                 Ok(whole)
             }
             None => Err(log::unfinished(job, &log)),
+        }
+    }
+
+    /// A job that ended under an earlier leader and that the journal still has: history knows it better, but not
+    /// which rows are still kept. What history does not say in time is left out.
+    pub(crate) async fn as_it_ended(&self, kept: wire::Job) -> wire::Job {
+        let Some(shared) = &self.shared else { return kept };
+        let key = (JobId(kept.id), Timestamp(kept.submitted_us));
+        let read = async {
+            if let Look::Failed(report) = shared.looked().await {
+                return Err(report);
+            }
+            let logs = shared.index.lock().get(key).cloned();
+            match logs {
+                Some(logs) => shared.read(key.0, &logs).await.map(|log| log.end),
+                None => Ok(None),
+            }
+        };
+        match tokio::time::timeout(READ_PATIENCE, read).await {
+            Ok(Ok(Some(whole))) => wire::Job { result_steps: kept.result_steps, ..whole },
+            Ok(Ok(None)) | Err(_) => kept,
+            Ok(Err(report)) => {
+                tracing::warn!(job = %key.0, error = %report, "a job is shown without what its history says");
+                kept
+            }
         }
     }
 
