@@ -174,9 +174,10 @@ async fn a_job_that_a_restart_interrupts_keeps_what_its_first_half_made() {
     let begun = wait_until(&cluster.url(), job, "the second half", |job| job.stages.len() > 1).await;
     assert!(!begun.files.is_empty() && !begun.notes.is_empty());
     let history = cluster.path().join("journal/history");
-    until("the files in the log", || async {
+    until("the beginning of the second half in the log", || async {
         let text = fs::read_to_string(logs(&history).first()?).ok()?;
-        text.contains(r#""event":"step_finished""#).then_some(())
+        let planned = format!(r#""step":{},"notes":["#, begun.step);
+        text.contains(&planned).then_some(())
     })
     .await;
 

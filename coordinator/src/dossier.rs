@@ -65,6 +65,12 @@ impl Dossier {
         }
     }
 
+    /// From then on it does not change any more: attempts that are told to end may still run for a while, and that is
+    /// nothing that the job did.
+    pub(crate) fn is_sealed(&self) -> bool {
+        *self.changed.borrow()
+    }
+
     /// `None` if the fragment is not kept any more.
     pub(crate) fn blobs(&self, task: TaskId, fragment: FragmentHash) -> Option<TaskBlobs> {
         let fragment = self.steps.values().find_map(|step| step.fragment(fragment))?.clone();

@@ -179,7 +179,7 @@ impl State {
             Some((attached.running.remove(&attempt)?, attached.registration.host.clone()))
         });
         let filed = running.and_then(|(running, host)| Some((self.dossiers.get_mut(&running.task.stage.job)?, host)));
-        if let Some((dossier, host)) = filed {
+        if let Some((dossier, host)) = filed.filter(|(dossier, _)| !dossier.is_sealed()) {
             let usage = dossier.used(worker, &host);
             usage.cpu_us += cpu_us;
             usage.rss_peak_bytes = usage.rss_peak_bytes.max(rss_peak_bytes);
@@ -194,7 +194,8 @@ impl State {
             attached.measured(heartbeat);
             let peak = attached.rss_peak_bytes;
             for running in attached.running.values() {
-                if let Some(dossier) = self.dossiers.get_mut(&running.task.stage.job) {
+                let dossier = self.dossiers.get_mut(&running.task.stage.job);
+                if let Some(dossier) = dossier.filter(|dossier| !dossier.is_sealed()) {
                     let usage = dossier.used(worker, &attached.registration.host);
                     usage.rss_peak_bytes = usage.rss_peak_bytes.max(peak);
                     dossier.changed.send_modify(|_| {});
