@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use windrow_model::{ErrorKind, ErrorReport, JobId, Timestamp, format_bytes};
@@ -25,6 +26,8 @@ const TAIL_BYTES: u64 = 32 << 10;
 const LOOKS_MAX: usize = 16;
 /// A job of the journal is shown without what history knows of it when that does not come within this.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
+/// Half of a message: the rest is for the jobs of the core.
+const LIST_BYTES_MAX: usize = wire::CONTROL_MESSAGE_BYTES_MAX / 2;
 /// A list does not wait longer for the first look at the location.
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -135,13 +138,19 @@ impl Archive {
         (kept.is_some(), kept.is_some_and(|kept| kept.summary.is_some()))
     }
 
-    /// All jobs with an end, by number, as a list shows them. Those that nobody has looked at yet are missing.
+    /// Jobs with an end as a list shows them, the newest first: as many as fit into an answer. Those that nobody has
+    /// looked at yet are missing.
     pub(crate) async fn summaries(&self) -> Vec<wire::Job> {
         let Some(shared) = &self.shared else { return Vec::new() };
         // A list that lacks what cannot be read is better than none; the log says why.
         let _ = tokio::time::timeout(LIST_PATIENCE, shared.looked()).await;
         let index = shared.index.lock();
-        index.summaries().into_values().cloned().collect()
+        let mut bytes = 0;
+        let fits = |job: &&wire::Job| {
+            bytes += job.encoded_len();
+            bytes <= LIST_BYTES_MAX
+        };
+        index.summaries().into_values().rev().take_while(fits).cloned().collect()
     }
 
     /// Waits until the location was looked at successfully; never, without a history.

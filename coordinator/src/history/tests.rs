@@ -265,7 +265,7 @@ async fn retention_removes_old_logs_and_the_oldest_beyond_the_count() {
 
     assert_eq!(archive.look_and_prune().await, Ok(3));
     let left: Vec<u64> = archive.summaries().await.iter().map(|job| job.id).collect();
-    assert_eq!(left, [3, 4, 6], "job-5 is too old, and then job-1 and job-2 are the oldest");
+    assert_eq!(left, [6, 4, 3], "job-5 is too old, and then job-1 and job-2 are the oldest");
     assert_eq!(archive.job(JobId(5)).await.expect_err("removed").kind, ErrorKind::NotFound);
     assert_eq!(fs::read_dir(folder_of_it.path()).expect("the folder").count(), 4, "three logs and the notes");
 }

@@ -17,6 +17,8 @@ use super::recorder::{Budget, Entry};
 
 /// Logs that are written to at once: enough to hide an object store's round trip.
 const FLIGHTS_MAX: usize = 8;
+/// Entries that are taken between two looks at what is due.
+const ENTRIES_MAX: usize = 512;
 /// An object is written for a job that goes on when its events have waited so long …
 const PIECE_SPAN: Duration = Duration::from_secs(30);
 /// … or are so many. A job that ends before is one object.
@@ -75,13 +77,14 @@ impl Writer {
 
     /// Runs until all recorders are gone and everything is written, or cannot be.
     pub(crate) async fn run(mut self) {
+        let mut entries = Vec::with_capacity(ENTRIES_MAX);
         loop {
             self.launch(Instant::now(), false);
             let timer = self.next_look();
             tokio::select! {
-                entry = self.inbox.recv() => match entry {
-                    Some(entry) => self.take(entry),
-                    None => break,
+                received = self.inbox.recv_many(&mut entries, ENTRIES_MAX) => match received {
+                    0 => break,
+                    _ => entries.drain(..).for_each(|entry| self.take(entry)),
                 },
                 Some(landed) = self.flights.join_next() => self.settle(landed),
                 () = sleep_until(timer) => {}
