@@ -145,12 +145,7 @@ async fn ended_jobs_look_the_same_from_a_history_in_a_bucket() {
 async fn metrics_notes_and_files_of_ended_jobs_outlive_a_restart() {
     let mut cluster = Cluster::start(2).await;
     let before = one_good_and_one_bad_job(&cluster).await;
-    let sql = script("EXPLAIN ANALYZE SELECT count(*) FROM lineitem");
-    let explained = TestCluster::attached(&cluster.url()).await.submit(&sql).await.expect("the job is accepted");
-    wait_for_end(&cluster.url(), explained).await;
-    let analysis = told(&cluster.url(), &["result", &explained.to_string()]);
-    assert!(analysis.contains("rows"), "{analysis}");
-    wait_for_logs(&cluster.path().join("journal/history"), 3).await;
+    wait_for_logs(&cluster.path().join("journal/history"), 2).await;
 
     cluster.kill_coordinator();
     cluster.start_coordinator().await;
@@ -161,7 +156,7 @@ async fn metrics_notes_and_files_of_ended_jobs_outlive_a_restart() {
         assert_eq!(&client.job(JobId(job.id)).await.expect("the journal knows it"), job);
         assert_eq!(&client.wait(JobId(job.id)).await.expect("it has ended"), job);
     }
-    assert_eq!(told(&cluster.url(), &["result", &explained.to_string()]), analysis);
+    assert_eq!(ids(&client.jobs(true).await.expect("a list")), ids(&before));
 }
 
 #[tokio::test(flavor = "multi_thread")]
