@@ -31,7 +31,11 @@ sim *args:
 
 # Runs the tests that start, stop and kill real processes.
 cluster:
-    cargo test --release -p windrow-client --test faults
+    cargo test --release -p windrow-client --test cluster
+
+# Runs TPC-H scale 1 until 30 workers and 8 leaders were killed in the middle of jobs; prints a table. Needs etcd.
+survive:
+    cargo test --release -p windrow-client --test cluster -- --ignored --nocapture survives
 
 # Compares TPC-H on Windrow with single-process DataFusion, for example `just bench --scale 1`.
 bench *args:

@@ -64,7 +64,10 @@ fn crates_depend_only_in_the_documented_direction() {
                 "windrow-simulator",
             ][..],
         ),
-        ("windrow-benches", &["windrow-model", "windrow-engine", "windrow-client"][..]),
+        (
+            "windrow-benches",
+            &["windrow-model", "windrow-proto", "windrow-engine", "windrow-coordinator", "windrow-client"][..],
+        ),
     ]);
     for (name, dependencies) in dependencies(&metadata()) {
         let allowed = allowed.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no place in this test yet"));

@@ -1,6 +1,7 @@
-//! End-to-end benchmarks: Windrow's separate processes beside single-process DataFusion, in one run.
+//! End-to-end benchmarks: Windrow's separate processes beside single-process DataFusion, and what its coordinator bears.
 
 mod datafusion_server;
+mod dispatch;
 mod engines;
 mod process;
 mod report;
@@ -19,6 +20,11 @@ struct Cli {
 enum Command {
     /// The 22 TPC-H queries, in alternating rounds.
     Tpch(tpch::TpchArgs),
+    /// Hands out a million no-op tasks: throughput, latency, memory.
+    Dispatch(dispatch::DispatchArgs),
+    /// The coordinator of `dispatch`.
+    #[command(hide = true)]
+    DispatchCoordinator(dispatch::ServeArgs),
     /// Runs queries named on standard input in this process with plain DataFusion.
     #[command(hide = true)]
     DatafusionServer(datafusion_server::ServerArgs),
@@ -28,6 +34,8 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Tpch(args) => tpch::run(args).await,
+        Command::Dispatch(args) => dispatch::run(args).await,
+        Command::DispatchCoordinator(args) => dispatch::serve(args).await,
         Command::DatafusionServer(args) => datafusion_server::serve(args).await,
     }
 }

@@ -133,10 +133,13 @@ impl Driver {
             failpoint::at("journal.before").await?;
         }
         loop {
-            let error = match self.store.commit(epoch, records, blobs).await {
-                Ok(()) => break,
-                Err(error) => error,
+            // Whoever has lost the lead must let go of its workers at once, and not when the store's last time-out ends.
+            let committed = tokio::select! {
+                biased;
+                why = self.leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
+                committed = self.store.commit(epoch, records, blobs) => committed,
             };
+            let Err(error) = committed else { break };
             match error {
                 StoreError::Unknown(report) => {
                     tracing::warn!(error = %report, "the store did not say how a commit ended");
@@ -164,7 +167,12 @@ impl Driver {
 
     async fn resolve(&mut self, wait: &mut Duration) -> Result<Resolution, ErrorReport> {
         loop {
-            match self.store.resolve().await {
+            let resolved = tokio::select! {
+                biased;
+                why = self.leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
+                resolved = self.store.resolve() => resolved,
+            };
+            match resolved {
                 Ok(resolution) => return Ok(resolution),
                 Err(StoreError::Unknown(report) | StoreError::Unavailable(report)) => {
                     wait_for_store(&self.leadership, &report, wait).await?;

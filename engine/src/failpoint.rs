@@ -3,6 +3,7 @@
 //! The environment variable [`VARIABLE`] arms them, for example `journal.after=kill@3,task.run.1.0=panic`: at the third
 //! time it gets there this process ends as by SIGKILL, and the first attempt at task 0 of stage 1 panics.
 //! `NAME=ACTION@N` acts on the N-th arrival only (1 unless said), `NAME=ACTION@N+` on every one from the N-th on.
+//! `kill:50ms` waits first, so that what was sent has left.
 //! Where nothing is armed, a failpoint costs one load.
 
 use std::sync::OnceLock;
@@ -43,7 +44,8 @@ struct Armed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
-    Kill,
+    /// After a while.
+    Kill(Duration),
     Hang,
     Panic,
     Error,
@@ -87,7 +89,10 @@ async fn act(action: Option<Action>, name: &str) -> Result<(), ErrorReport> {
     let Some(action) = action else { return Ok(()) };
     tracing::warn!(name, ?action, "failpoint");
     match action {
-        Action::Kill => {
+        Action::Kill(after) => {
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             // SIGKILL is not refused; nothing may run after it.
             std::process::abort()
@@ -117,8 +122,9 @@ fn parse(text: &str) -> Result<Vec<Armed>, ErrorReport> {
 
 fn parse_one(part: &str) -> Result<Armed, ErrorReport> {
     let wrong = |why: &str| {
-        ErrorReport::invalid(format!("{VARIABLE}: `{part}` {why}"))
-            .with_hint("write NAME=kill|hang|panic|error|sleep:SPAN, and @N or @N+ after it to choose the arrival")
+        ErrorReport::invalid(format!("{VARIABLE}: `{part}` {why}")).with_hint(
+            "write NAME=kill|kill:SPAN|hang|panic|error|sleep:SPAN, and @N or @N+ after it to choose the arrival",
+        )
     };
     let (name, rest) = part.split_once('=').ok_or_else(|| wrong("has no action"))?;
     let known = |known: &&str| name == *known || name.strip_prefix(*known).is_some_and(is_task);
@@ -127,7 +133,8 @@ fn parse_one(part: &str) -> Result<Armed, ErrorReport> {
     }
     let (action, when) = rest.split_once('@').unwrap_or((rest, "1"));
     let action = match action.split_once(':') {
-        None if action == "kill" => Action::Kill,
+        None if action == "kill" => Action::Kill(Duration::ZERO),
+        Some(("kill", span)) => Action::Kill(parse_duration(span).map_err(|error| wrong(&error.to_string()))?),
         None if action == "hang" => Action::Hang,
         None if action == "panic" => Action::Panic,
         None if action == "error" => Action::Error,
@@ -156,7 +163,7 @@ mod tests {
     fn acts_on_the_arrival_it_was_armed_for() {
         let armed = parse("journal.after=kill@3, task.run.1.0=panic@2+").expect("two failpoints");
         let arrivals = |armed: &Armed| (0..4).map(|_| armed.arrive()).collect::<Vec<_>>();
-        assert_eq!(arrivals(&armed[0]), [None, None, Some(Action::Kill), None]);
+        assert_eq!(arrivals(&armed[0]), [None, None, Some(Action::Kill(Duration::ZERO)), None]);
         assert_eq!(arrivals(&armed[1]), [None, Some(Action::Panic), Some(Action::Panic), Some(Action::Panic)]);
     }
 

@@ -1,4 +1,5 @@
-//! What the tests of this program ask of a job that has met a fault.
+//! What tests ask of a job that has met a fault.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +14,14 @@ use crate::support::rows;
 
 /// Waits for the end, and compares the rows with `wanted`.
 pub async fn assert_answer(cluster: &Cluster, job: JobId, wanted: &[String]) -> Job {
-    let ended = wait_for_end(&cluster.url(), job).await;
+    answer_of(&cluster.url(), job, wanted).await
+}
+
+/// The same, asked of the coordinators at `url`.
+pub async fn answer_of(url: &str, job: JobId, wanted: &[String]) -> Job {
+    let ended = wait_for_end(url, job).await;
     assert_succeeded(&ended);
-    let client = TestCluster::attached(&cluster.url()).await;
+    let client = TestCluster::attached(url).await;
     let rows = rows::sorted_lines(&client.result(&ended).await.expect("the rows are there"));
     assert_eq!(rows.len(), wanted.len(), "rows were lost or doubled");
     assert_eq!(rows, wanted);

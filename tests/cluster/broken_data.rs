@@ -44,10 +44,7 @@ async fn a_full_disk_sends_tasks_elsewhere_and_leaves_no_partial_files() {
     let cluster = Cluster::set_up(Setup { workers: vec![small, WorkerSetup::default()], ..Setup::of(0) }).await;
     let folder = cluster.path().join("copy");
     let client = TestCluster::attached(&cluster.url()).await;
-    let copy = format!(
-        "COPY (SELECT * FROM lineitem ORDER BY l_comment, l_orderkey) TO '{}/' STORED AS PARQUET",
-        folder.display()
-    );
+    let copy = format!("COPY (SELECT DISTINCT * FROM lineitem) TO '{}/' STORED AS PARQUET", folder.display());
 
     let job = client.submit(&script(&copy)).await.expect("the job is accepted");
 
@@ -66,11 +63,11 @@ async fn a_full_disk_sends_tasks_elsewhere_and_leaves_no_partial_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_in_a_stored_output_is_computed_again() {
-    let sql = "SELECT * FROM lineitem ORDER BY l_comment, l_orderkey, l_linenumber";
+    let sql = "SELECT DISTINCT * FROM lineitem";
     let wanted = oracle_lines(sql).await;
     // So little memory that outputs go to disk, and readers that come late enough to find them damaged.
     let late =
-        WorkerSetup { memory: "48MiB", failpoints: "task.run.1=sleep:3s@1".to_owned(), ..WorkerSetup::default() };
+        WorkerSetup { memory: "24MiB", failpoints: "task.run.1=sleep:3s@1".to_owned(), ..WorkerSetup::default() };
     let cluster = Cluster::set_up(Setup { workers: vec![late; 2], ..Setup::of(0) }).await;
     let client = TestCluster::attached(&cluster.url()).await;
     let job = client.submit(&script(sql)).await.expect("the job is accepted");
@@ -80,6 +77,9 @@ async fn a_flipped_bit_in_a_stored_output_is_computed_again() {
     for name in files_below(&cluster.work_dir(0)).into_keys().filter(|name| name.contains("/shuffle/")) {
         let path = cluster.work_dir(0).join(name);
         let mut bytes = std::fs::read(&path).expect("a map output");
+        if bytes.is_empty() {
+            continue;
+        }
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x10;
         // In place: the worker has the file open.

@@ -14,7 +14,7 @@ use crate::support::tpch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_kills_two_workers_fails_its_job_and_spares_the_others() {
-    let poisoned = WorkerSetup { failpoints: "task.run.2.0=kill".to_owned(), ..WorkerSetup::default() };
+    let poisoned = WorkerSetup { failpoints: "task.run.2.0=kill:50ms".to_owned(), ..WorkerSetup::default() };
     let cluster = Cluster::set_up(Setup { workers: vec![poisoned; 4], ..Setup::of(0) }).await;
     let client = TestCluster::attached(&cluster.url()).await;
 
@@ -106,14 +106,15 @@ async fn a_panic_of_an_operator_fails_the_attempt_and_not_the_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_without_enough_memory_is_tried_once_more_and_names_its_operator() {
-    let small = WorkerSetup { memory: "48MiB", ..WorkerSetup::default() };
+    let small = WorkerSetup { memory: "32MiB", slots: 2, ..WorkerSetup::default() };
     let mut cluster = Cluster::set_up(Setup { workers: vec![small; 2], ..Setup::of(0) }).await;
     let client = TestCluster::attached(&cluster.url()).await;
-    // Every row has the same key, so one task builds its table of the whole side.
-    let sql = "SELECT count(a.l_comment || b.l_comment || a.l_shipinstruct || b.l_shipinstruct || a.l_shipmode) \
-               FROM lineitem a JOIN lineitem b ON a.l_linenumber * 0 = b.l_linenumber * 0";
+    // Half of all rows have one key, so one task builds its table of half of a side, however many tasks there are.
+    let side = "(SELECT CASE l_returnflag WHEN 'N' THEN 0 ELSE l_orderkey END AS f, concat(l_comment, l_comment, l_comment, l_comment, l_comment) AS t \
+                FROM lineitem)";
+    let sql = format!("SELECT count(a.t), count(b.t) FROM {side} a JOIN {side} b ON a.f = b.f AND a.t > b.t");
 
-    let job = client.submit(&script(sql)).await.expect("the job is accepted");
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
 
     let error = wait_for_failure(&cluster, job).await;
     assert!(error.contains("HashJoin"), "the error does not name the operator: {error}");

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use windrow_client::Client;
 
 use crate::answers::{assert_answer, assert_succeeded};
-use crate::support::cluster::{TestCluster, spec};
+use crate::support::cluster::TestCluster;
 use crate::support::cluster_processes::{Cluster, until};
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
 use crate::support::processes::windrow;
@@ -33,12 +33,12 @@ async fn a_job_goes_on_without_its_client_and_is_found_by_its_token() {
 
     submitter.kill().expect("the client can be killed");
     submitter.wait().expect("it ends");
-    let mut again = spec(&script(&sql));
-    again.client_token = Some("nightly".to_owned());
-    let found = Client::connect(&url).await.expect("the coordinator answers").submit(again).await;
+    let again = Command::new(windrow())
+        .args(["submit", "--coordinator", &url, "--client-token", "nightly", "-e", &script(&sql)])
+        .output()
+        .expect("windrow starts");
 
-    let found = found.expect("the job is found");
-    assert_eq!((found.job, found.existing), (began, true));
+    assert_eq!(String::from_utf8_lossy(&again.stdout).trim(), began.to_string(), "{again:?}");
     assert_answer(&cluster, began, &wanted).await;
 }
 

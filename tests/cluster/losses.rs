@@ -1,10 +1,11 @@
 //! Workers die, alone and together, at the worst moments.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use windrow_client::Client;
-use windrow_model::{AttemptState, JobState};
+use windrow_model::AttemptState;
 
 use crate::answers::{
     assert_answer, assert_published, assert_succeeded, attempts, first_stage_is_done, state_of, wait_for_failure,
@@ -141,7 +142,7 @@ async fn a_worker_that_dies_again_and_again_is_left_out_and_taken_back() {
             async move {
                 let workers = Client::connect(&url).await.ok()?.workers().await.ok()?;
                 let found = workers.iter().rfind(|worker| worker.process_id == pid)?;
-                let excluded = found.reason.contains("excluded");
+                let excluded = found.reason.contains("gets no tasks");
                 (if wanted == "excluded" { excluded } else { !excluded }).then(|| found.id)
             }
         }
@@ -170,9 +171,13 @@ async fn one_dead_source_of_many_readers_costs_one_rerun() {
 
     let ended = assert_answer(&cluster, job, &wanted).await;
     assert!(ended.stages[1].tasks >= 200, "only {} readers", ended.stages[1].tasks);
-    assert_eq!(ended.stages[0].reruns, 1, "one loss is one rerun of the stage");
-    let failed = attempts(&ended).filter(|(_, attempt)| state_of(attempt) == AttemptState::Failed);
-    let failed = failed.count();
-    assert!(failed <= 4, "{failed} readers ran into the loss, and only four were there");
-    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded));
+    let mut made: BTreeMap<u32, u32> = BTreeMap::new();
+    for attempt in &ended.stages[0].attempts {
+        *made.entry(attempt.task).or_default() += u32::from(state_of(attempt) == AttemptState::Succeeded);
+    }
+    assert!(made.values().all(|times| *times <= 2), "an output was made again more than once: {made:?}");
+    let again = made.values().filter(|times| **times == 2).count();
+    assert_eq!(ended.stages[0].reruns as usize, again, "the losses were counted once for each output");
+    let failed = attempts(&ended).filter(|(_, attempt)| state_of(attempt) == AttemptState::Failed).count();
+    assert!(failed <= 4, "{failed} readers ran into the loss, and only four could be there");
 }

@@ -17,4 +17,5 @@ mod kills;
 mod losses;
 mod pauses;
 mod restart;
+mod survival;
 mod undetermined;

@@ -1,12 +1,13 @@
 //! Jobs over small TPC-H data with many tasks, and what tests look for in them.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use windrow_client::Client;
-use windrow_model::{AttemptState, JobId, JobState};
+use windrow_model::{AttemptState, ErrorReport, JobId, JobState};
 use windrow_proto::Job;
 
-use super::cluster_processes::until;
+use super::cluster_processes::DEADLINE;
 use super::{rows, tpch};
 
 const SCALE: &str = "0.05";
@@ -31,11 +32,23 @@ pub fn tasks_done(job: &Job) -> u32 {
 
 /// Waits until `ripe`, looking at the job again and again.
 pub async fn wait_until(url: &str, job: JobId, what: &str, ripe: impl Fn(&Job) -> bool) -> Job {
-    until(what, || async {
-        let found = Client::connect(url).await.ok()?.job(job).await.ok()?;
-        ripe(&found).then_some(found)
-    })
-    .await
+    let began = Instant::now();
+    loop {
+        let found = look(url, job).await;
+        match &found {
+            Ok(job) if ripe(job) => return job.clone(),
+            _ => {}
+        }
+        if began.elapsed() > DEADLINE {
+            let why = async { Client::connect(url).await?.why(job).await };
+            panic!("waited too long for {what} of {job}: {:#?}\n{found:#?}", why.await);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn look(url: &str, job: JobId) -> Result<Job, ErrorReport> {
+    Client::connect(url).await?.job(job).await
 }
 
 pub async fn wait_for_end(url: &str, job: JobId) -> Job {

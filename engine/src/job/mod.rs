@@ -14,6 +14,8 @@ mod target;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -34,11 +36,23 @@ pub struct EngineOptions {
     pub small_job_bytes: u64,
     /// Input bytes per partition that the planner aims at.
     pub partition_bytes: u64,
+    /// Sees every plan before it is handed out.
+    pub plan_hook: Option<PlanHook>,
+}
+
+/// Changes plans on their way out of the planner: a benchmark gives a stage more tasks than a statement has.
+#[derive(Clone)]
+pub struct PlanHook(pub Arc<dyn Fn(&mut PlannedStep) + Send + Sync>);
+
+impl fmt::Debug for PlanHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlanHook")
+    }
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20 }
+        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20, plan_hook: None }
     }
 }
 

@@ -20,7 +20,7 @@ use super::big_stack::drop_on_big_stack;
 use super::catalog::{Catalog, FilesTable};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
-use super::{EngineOptions, PastStep, PlanEnvironment, PlannedStep};
+use super::{EngineOptions, PastStep, PlanEnvironment, PlanHook, PlannedStep};
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
@@ -191,7 +191,11 @@ impl JobSession {
                 }
                 let plan = self.plan(at, &logical, &purpose, first_stage, cluster).await?;
                 self.settle(at, &plan, &purpose)?;
-                Ok(self.planned(at, plan, purpose))
+                let mut planned = self.planned(at, plan, purpose);
+                if let Some(PlanHook(change)) = &self.env.options.plan_hook {
+                    change(&mut planned);
+                }
+                Ok(planned)
             }
         }
     }

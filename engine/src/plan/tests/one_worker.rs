@@ -13,7 +13,7 @@ fn cluster(workers: u32, slots: u32) -> ClusterShape {
 }
 
 fn options() -> EngineOptions {
-    EngineOptions { small_job_bytes: 8 * MIB, partition_bytes: 128 * MIB }
+    EngineOptions { small_job_bytes: 8 * MIB, partition_bytes: 128 * MIB, ..EngineOptions::default() }
 }
 
 fn slots(spread: &Spread) -> Option<u32> {
