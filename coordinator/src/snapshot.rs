@@ -17,6 +17,8 @@ pub(crate) enum Detail {
     /// Stages as counts, without attempts and metrics, and the specification without its script: many jobs fit
     /// into one message.
     Summary,
+    /// Everything but the attempts that succeeded: of a job with very many.
+    Failures,
     Full,
 }
 
@@ -93,13 +95,15 @@ pub(crate) fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<w
 fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: Detail) -> wire::Stage {
     let (running_rows, running_bytes) = progress(&state.fleet, view);
     let attempts = view.tasks().flat_map(|task| task.attempts().map(move |attempt| (task.id().index, attempt)));
-    let (attempts, operators) = match detail {
-        Detail::Summary => (Vec::new(), Vec::new()),
-        Detail::Full => (
-            attempts.map(|(task, view)| attempt(&state.fleet, task, view)).collect(),
-            dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default(),
-        ),
+    let told = |view: &AttemptView<'_>| match detail {
+        Detail::Summary => false,
+        Detail::Failures => view.state() != AttemptState::Succeeded,
+        Detail::Full => true,
     };
+    let attempts = attempts.filter(|(_, view)| told(view));
+    let attempts = attempts.map(|(task, view)| attempt(&state.fleet, task, view)).collect();
+    let dossier = dossier.filter(|_| detail != Detail::Summary);
+    let operators = dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default();
     wire::Stage {
         index: view.id().index,
         step: view.step(),

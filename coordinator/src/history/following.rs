@@ -12,6 +12,9 @@ use crate::dossier::{Dossier, Usage};
 use crate::snapshot::{self, Detail};
 use crate::state::State;
 
+/// Of a job with more attempts, those that succeeded are not kept one by one: gathering them would hold up the loop.
+const ATTEMPTS_MAX: usize = 100_000;
+
 impl State {
     /// Tells history what the core has announced. Nothing of it waits.
     pub(crate) fn record(&mut self, event: &Announced) {
@@ -35,9 +38,16 @@ impl State {
 
     /// Writes the whole job, as it ended. Doing it again does no harm.
     pub(crate) fn record_end(&self, job: JobId) {
-        if let Some(view) = self.scheduler.job(job).filter(|view| view.state().is_final()) {
-            self.history.tell_end(job, view.submitted_at(), snapshot::job(self, view, Detail::Full));
-        }
+        let Some(view) = self.scheduler.job(job).filter(|view| view.state().is_final()) else { return };
+        let attempts: usize = view.stages().flat_map(|stage| stage.tasks()).map(|task| task.attempts().len()).sum();
+        let whole = if attempts <= ATTEMPTS_MAX {
+            snapshot::job(self, view, Detail::Full)
+        } else {
+            let mut whole = snapshot::job(self, view, Detail::Failures);
+            whole.notes.push(format!("history: of {attempts} attempts only those that did not succeed are kept"));
+            whole
+        };
+        self.history.tell_end(job, view.submitted_at(), whole);
     }
 
     fn record_state(&self, job: JobId, state: JobState, error: Option<wire::ErrorReport>) {
