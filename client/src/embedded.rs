@@ -60,6 +60,7 @@ impl EmbeddedCluster {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             insecure: false,
             store: None,
+            history: None,
             limits: options.limits,
             engine: options.engine,
             build: BUILD.to_owned(),

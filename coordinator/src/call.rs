@@ -7,6 +7,7 @@ use windrow_proto as wire;
 use windrow_scheduler::{Input, Inventory, Reply, RequestId};
 
 use crate::fleet::{Link, LinkId};
+use crate::history::Memory;
 use crate::state::State;
 
 /// Calls that may wait for the driver. A few for each of a thousand workers; beyond it, callers wait, which
@@ -42,6 +43,11 @@ pub(crate) enum Call {
         job: JobId,
         step: u32,
         report: ErrorReport,
+    },
+    /// What an earlier leader noted about a job, if anything.
+    Remembered {
+        job: JobId,
+        memory: Option<Memory>,
     },
     Attach {
         registration: wire::Register,

@@ -9,6 +9,7 @@ use windrow_model::{AttemptId, FragmentHash, TaskId, WorkerId, WrittenFile};
 use windrow_proto as wire;
 
 use crate::artefacts::{CommitState, StepArtefacts};
+use crate::history::Told;
 
 /// Soft state of a job; all of it can be lost without harm to what the job has made.
 pub(crate) struct Dossier {
@@ -21,6 +22,12 @@ pub(crate) struct Dossier {
     pub(crate) operators: BTreeMap<AttemptId, Vec<wire::OperatorMetrics>>,
     /// What remains of them when the job has ended: sums by stage index.
     pub(crate) stage_operators: BTreeMap<u32, Vec<wire::OperatorMetrics>>,
+    /// How much of the notes and files is in the job's log.
+    pub(crate) told: Told,
+    /// A leader before this one may have noted something about it that nobody has read yet.
+    pub(crate) inherited: bool,
+    /// It had ended when this leader took over.
+    pub(crate) ended_before: bool,
     /// The planner's session; absent while it plans, before the first step and after the last.
     pub(crate) session: Option<JobSession>,
     /// Marked at every change that a watcher may want to see; true once the job has ended.
@@ -50,9 +57,18 @@ impl Dossier {
             uses: BTreeMap::new(),
             operators: BTreeMap::new(),
             stage_operators: BTreeMap::new(),
+            told: Told::default(),
+            inherited: false,
+            ended_before: false,
             session: None,
             changed: watch::Sender::new(false),
         }
+    }
+
+    /// From then on it does not change any more: attempts that are told to end may still run for a while, and that is
+    /// nothing that the job did.
+    pub(crate) fn is_sealed(&self) -> bool {
+        *self.changed.borrow()
     }
 
     /// `None` if the fragment is not kept any more.

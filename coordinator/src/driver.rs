@@ -261,6 +261,7 @@ impl Driver {
                 self.step(input, &mut batch.outbox);
             }
             Call::CommitDelayed { job, step, report } => self.state.commit_delayed(job, step, report),
+            Call::Remembered { job, memory } => self.state.remember(job, memory),
             Call::Attach { registration, inventory, link, answer } => {
                 let (attachment, input) = self.state.attach(registration, inventory, link);
                 batch.attached.push((attachment, answer));
@@ -337,6 +338,7 @@ impl Driver {
             if let windrow_scheduler::Event::JobChanged { job, .. } = event {
                 self.committer.abort_all(*job, abandoned);
             }
+            self.state.record(event);
             self.close_link_of_departed(event);
         }
         for reply in outbox.replies {

@@ -1,9 +1,10 @@
 //! The service for clients. A client that goes away never affects a job.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status};
 use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId, WorkerState};
 use windrow_proto as wire;
@@ -13,6 +14,7 @@ use windrow_scheduler::{Input, Reply};
 
 use crate::call::{Call, ToDriver};
 use crate::dossier::Dossier;
+use crate::history::{Archive, recall};
 use crate::planning::Planner;
 use crate::relay::{Pieces, Relay};
 use crate::results::{self, no_such_job};
@@ -28,6 +30,7 @@ pub(crate) struct JobsService {
     pub(crate) driver: ToDriver,
     pub(crate) planner: Planner,
     pub(crate) relay: Relay,
+    pub(crate) archive: Archive,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -41,21 +44,67 @@ fn spec_of(request: wire::SubmitRequest) -> Result<JobSpec, Status> {
 }
 
 impl JobsService {
+    /// From the core as long as it keeps the job, then from history.
     async fn snapshot(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
         let look = move |state: &State| {
-            state
-                .scheduler
-                .job(job)
-                .map(|view| snapshot::job(state, view, Detail::Full))
-                .ok_or_else(|| no_such_job(job))
+            let view = state.scheduler.job(job);
+            view.map(|view| (snapshot::job(state, view, Detail::Full), keeper(state, job)))
         };
-        self.driver.query(look).await?
+        match self.driver.query(look).await? {
+            Some((kept, Keeper::Earlier)) => Ok(self.archive.as_it_ended(kept).await),
+            Some((kept, Keeper::This | Keeper::Nobody)) => Ok(kept),
+            None => self.archive.job(job).await,
+        }
+    }
+
+    async fn keeper(&self, job: JobId) -> Result<Keeper, ErrorReport> {
+        self.driver.query(move |state| keeper(state, job)).await
+    }
+
+    async fn list_all(&self) -> Result<Vec<wire::Job>, ErrorReport> {
+        let ended = self.archive.summaries().await;
+        let kept = self.driver.query(move |state| list(state, true)).await?;
+        let mut jobs: BTreeMap<u64, wire::Job> = ended.into_iter().map(|job| (job.id, job)).collect();
+        jobs.extend(kept.into_iter().map(|job| (job.id, job)));
+        Ok(jobs.into_values().collect())
+    }
+}
+
+/// Who has seen how a job ended, or sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// This leader knows all about it.
+    This,
+    /// It ended under an earlier leader: history knows more about it than the journal.
+    Earlier,
+    /// Only history may know it.
+    Nobody,
+}
+
+fn keeper(state: &State, job: JobId) -> Keeper {
+    match (state.scheduler.job(job), state.dossiers.get(&job)) {
+        (None, _) => Keeper::Nobody,
+        (Some(_), Some(dossier)) if dossier.ended_before => Keeper::Earlier,
+        (Some(_), _) => Keeper::This,
     }
 }
 
 fn list(state: &State, all: bool) -> Vec<wire::Job> {
     let wanted = state.scheduler.jobs().filter(|job| all || !job.state().is_final());
     wanted.map(|view| snapshot::job(state, view, Detail::Summary)).collect()
+}
+
+/// Why there are no rows of a job of which only the history knows.
+fn only_in_history(job: &wire::Job, step: u32) -> ErrorReport {
+    let error = job.error.clone().map(ErrorReport::from);
+    error.unwrap_or_else(|| {
+        ErrorReport::new(
+            ErrorKind::NotFound,
+            format!("the rows of {} step {step} are not kept any more", JobId(job.id)),
+        )
+        .with_detail(format!("the job has ended ({}), and only the history knows it", job.state))
+        .with_hint("submit the job again, or give it an `output:` that stays")
+    })
 }
 
 fn why(state: &State, job: JobId) -> Result<Vec<String>, ErrorReport> {
@@ -100,14 +149,25 @@ impl Jobs for JobsService {
     }
 
     async fn list(&self, request: Request<wire::ListJobsRequest>) -> Answer<wire::ListJobsResponse> {
-        let all = request.into_inner().all;
-        let jobs = self.driver.query(move |state| list(state, all)).await.map_err(status)?;
+        let jobs = match request.into_inner().all {
+            true => self.list_all().await,
+            false => self.driver.query(|state| list(state, false)).await,
+        };
+        let jobs = jobs.map_err(status)?;
         Ok(Response::new(wire::ListJobsResponse { jobs }))
     }
 
     async fn why(&self, request: Request<wire::JobRequest>) -> Answer<wire::WhyResponse> {
         let job = JobId(request.into_inner().job);
-        let reasons = self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?;
+        let reasons = match self.keeper(job).await.map_err(status)? {
+            Keeper::This | Keeper::Earlier => {
+                self.driver.query(move |state| why(state, job)).await.map_err(status)?.map_err(status)?
+            }
+            Keeper::Nobody => {
+                let ended = self.archive.job(job).await.map_err(status)?;
+                vec![format!("{job} has ended ({})", ended.state)]
+            }
+        };
         Ok(Response::new(wire::WhyResponse { reasons }))
     }
 
@@ -126,6 +186,10 @@ impl Jobs for JobsService {
 
     async fn watch(&self, request: Request<wire::JobRequest>) -> Answer<Self::WatchStream> {
         let job = JobId(request.into_inner().job);
+        if self.keeper(job).await.map_err(status)? != Keeper::This {
+            let ended = self.snapshot(job).await.map_err(status)?;
+            return Ok(Response::new(Box::pin(stream::iter([Ok(ended)]))));
+        }
         let snapshots = watch_job(self.driver.clone(), job).await.map_err(status)?;
         Ok(Response::new(Box::pin(snapshots.map(|snapshot| snapshot.map_err(status)))))
     }
@@ -140,7 +204,13 @@ impl Jobs for JobsService {
 
     async fn get_result(&self, request: Request<wire::ResultRequest>) -> Answer<wire::ResultResponse> {
         let wire::ResultRequest { job, step } = request.into_inner();
-        results::result(&self.driver, JobId(job), step).await.map(Response::new).map_err(status)
+        let job = JobId(job);
+        recall(&self.archive, &self.driver, job).await.map_err(status)?;
+        if self.keeper(job).await.map_err(status)? == Keeper::Nobody {
+            let ended = self.archive.job(job).await.map_err(status)?;
+            return Err(status(only_in_history(&ended, step)));
+        }
+        results::result(&self.driver, job, step).await.map(Response::new).map_err(status)
     }
 
     type ReadPartStream = Pieces;

@@ -16,6 +16,7 @@ mod delivery;
 mod dossier;
 mod driver;
 mod fleet;
+mod history;
 mod ipc;
 mod jobs;
 mod listen;
@@ -31,5 +32,6 @@ mod store;
 mod watching;
 mod workers;
 
+pub use history::HistoryOptions;
 pub use start::{Coordinator, CoordinatorOptions, Handle};
 pub use store::StoreOptions;

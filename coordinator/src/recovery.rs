@@ -33,12 +33,14 @@ pub(crate) async fn recover(store: &mut dyn Store, limits: Limits) -> Result<(St
 
 async fn dossier(job: JobView<'_>, store: &dyn Store) -> Result<Dossier, ErrorReport> {
     let mut dossier = Dossier::new();
+    dossier.inherited = true;
     for step in job.steps() {
         if let Some(artefacts) = artefacts(job.id(), step, store).await? {
             dossier.steps.insert(step.index(), artefacts);
         }
     }
     if job.state().is_final() {
+        dossier.ended_before = true;
         dossier.changed.send_replace(true);
     }
     Ok(dossier)

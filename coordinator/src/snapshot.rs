@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windrow_model::{AttemptState, Timestamp, WorkerId};
+use windrow_model::{AttemptState, Timestamp, WorkerId, WrittenFile};
 use windrow_proto as wire;
 use windrow_scheduler::{AttemptView, JobView, StageView, TaskView, WorkerView};
 
@@ -20,6 +20,8 @@ pub(crate) enum Detail {
     /// Stages as counts, without attempts and metrics, and the specification without its script: many jobs fit
     /// into one message.
     Summary,
+    /// Everything but the attempts that succeeded: of a job with very many.
+    Failures,
     Full,
 }
 
@@ -73,15 +75,14 @@ fn result_steps(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<u32> {
 }
 
 fn published_files(dossier: &Dossier) -> Vec<wire::PublishedFile> {
-    let published = |file: &windrow_model::WrittenFile| wire::PublishedFile {
-        path: file.path.clone(),
-        rows: file.rows,
-        bytes: file.bytes,
-    };
-    dossier.files.iter().map(published).collect()
+    dossier.files.iter().map(published_file).collect()
 }
 
-fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::WorkerUse> {
+pub(crate) fn published_file(file: &WrittenFile) -> wire::PublishedFile {
+    wire::PublishedFile { path: file.path.clone(), rows: file.rows, bytes: file.bytes }
+}
+
+pub(crate) fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::WorkerUse> {
     let mut attempts: BTreeMap<WorkerId, u32> = BTreeMap::new();
     for attempt in view.stages().flat_map(|stage| stage.tasks()).flat_map(|task| task.attempts()) {
         *attempts.entry(attempt.worker()).or_default() += 1;
@@ -96,13 +97,13 @@ fn worker_uses(dossier: Option<&Dossier>, view: JobView<'_>) -> Vec<wire::Worker
 
 fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: Detail) -> wire::Stage {
     let (running_rows, running_bytes) = progress(&state.fleet, view);
-    let (attempts, operators) = match detail {
-        Detail::Summary => (Vec::new(), Vec::new()),
-        Detail::Full => {
-            (attempts(&state.fleet, view), dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default())
-        }
-    };
+    let mut attempts = if detail == Detail::Summary { Vec::new() } else { attempts(&state.fleet, view) };
+    if detail == Detail::Failures {
+        attempts.retain(|attempt| attempt.state != AttemptState::Succeeded.name());
+    }
     let attempts_total: usize = view.tasks().map(|task| task.attempts().len()).sum();
+    let dossier = dossier.filter(|_| detail != Detail::Summary);
+    let operators = dossier.map(|dossier| stage_operators(dossier, view)).unwrap_or_default();
     wire::Stage {
         index: view.id().index,
         step: view.step(),
@@ -149,6 +150,12 @@ fn attempts(fleet: &Fleet, view: StageView<'_>) -> Vec<wire::Attempt> {
     // Stable: the attempts of a task stay in their order.
     listed.sort_by_key(|attempt| attempt.task);
     listed
+}
+
+/// A stage with its metrics, which history keeps when it is done.
+pub(crate) fn stage_without_attempts(state: &State, dossier: &Dossier, view: StageView<'_>) -> wire::Stage {
+    let operators = stage_operators(dossier, view);
+    wire::Stage { operators, ..stage(state, Some(dossier), view, Detail::Summary) }
 }
 
 /// Rows and bytes of the attempts that run now, as last reported.

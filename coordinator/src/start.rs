@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windrow_engine::job::{EngineOptions, PlanEnvironment};
 use windrow_engine::stores::Stores;
-use windrow_model::{ErrorReport, Limits};
+use windrow_model::{ErrorReport, Limits, WorkerId};
 
 use crate::call::{Call, ToDriver};
 use crate::clock::wall_clock;
 use crate::committing::Committer;
 use crate::driver::{Driver, Waiting};
+use crate::history::{History, HistoryOptions, reconcile};
 use crate::jobs::JobsService;
 use crate::listen::{self, Gate};
 use crate::planning::Planner;
@@ -27,6 +28,8 @@ use crate::workers::WorkersService;
 const COMMITS_GRACE: Duration = Duration::from_secs(60);
 /// … and so long for clients and workers to take their last messages.
 const STREAMS_GRACE: Duration = Duration::from_secs(3);
+/// … and so long for the last ends of jobs to be written, which a later leader would write as well.
+const HISTORY_GRACE: Duration = Duration::from_secs(6);
 
 /// Pause before a store that did not answer is asked again for the lead.
 const CAMPAIGN_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +43,8 @@ pub struct CoordinatorOptions {
     pub insecure: bool,
     /// Where the journal is kept. `None`: nowhere, and a coordinator that ends forgets its jobs.
     pub store: Option<StoreOptions>,
+    /// Where the logs of jobs are kept. `None`: nowhere, and a job that the core has forgotten is forgotten.
+    pub history: Option<HistoryOptions>,
     pub limits: Limits,
     pub engine: EngineOptions,
     /// Build of this binary; workers of another build are refused.
@@ -59,11 +64,14 @@ pub struct Handle {
     stopped: CancellationToken,
     server: JoinHandle<()>,
     commits: TaskTracker,
+    history: Option<JoinHandle<()>>,
 }
 
 impl Coordinator {
     /// Takes the address, waits to lead, reads the journal, then serves. Errors name the address, port or journal.
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, ErrorReport> {
+        let stores = Stores::from_env();
+        options.history.iter().try_for_each(|history| history.check(&stores))?;
         let gate = Gate { insecure: options.insecure };
         let listener = listen::bind(options.listen, gate).await?;
         let address = listener
@@ -84,9 +92,15 @@ impl Coordinator {
             StoreOptions::File { .. } | StoreOptions::Memory { .. } => (campaign(&*journal).await?, listener),
         };
         let (epoch, leadership) = (store.epoch(), store.leadership());
-        let (state, clock) = recover(&mut *store, options.limits.clone()).await?;
+        let (mut state, clock) = recover(&mut *store, options.limits.clone()).await?;
         let (to_driver, inbox) = ToDriver::channel();
-        let stores = Stores::from_env();
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let history = match &options.history {
+            Some(history) => History::open(history, epoch, &stores, stopped.clone()).await?,
+            None => History::nowhere(),
+        };
+        state.scheduler.skip_ids(history.last_job, WorkerId(0));
+        state.history = history.recorder;
         let commits = TaskTracker::new();
         let planner = Planner::new(PlanEnvironment::new(options.engine.clone(), stores.clone())?);
         let driver = Driver {
@@ -101,15 +115,15 @@ impl Coordinator {
             committer: Committer::new(stores, commits.clone()),
             waiting: Waiting::default(),
         };
-        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn(stopped.clone().run_until_cancelled_owned(reconcile(history.archive.clone(), to_driver.clone())));
         tokio::spawn(drive(driver, stopped.clone()));
         let workers =
             WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease: options.limits.lease };
         let relay = Relay::new(to_driver.clone());
-        let jobs = JobsService { driver: to_driver.clone(), planner, relay };
+        let jobs = JobsService { driver: to_driver.clone(), planner, relay, archive: history.archive };
         let server = tokio::spawn(serve(listener, gate, jobs, workers, stop.clone()));
         tracing::info!(%address, epoch, "coordinator listens");
-        Ok(Handle { address, driver: to_driver, stop, stopped, server, commits })
+        Ok(Handle { address, driver: to_driver, stop, stopped, server, commits, history: history.writer })
     }
 }
 
@@ -166,6 +180,10 @@ impl Handle {
         self.commits.close();
         if tokio::time::timeout(COMMITS_GRACE, self.commits.wait()).await.is_err() {
             tracing::warn!("a commit did not end in time; its files may or may not be published");
+        }
+        if let Some(history) = self.history {
+            // What was not written by then was named by the writer.
+            let _ = tokio::time::timeout(HISTORY_GRACE, history).await;
         }
         let server = self.server.abort_handle();
         if tokio::time::timeout(STREAMS_GRACE, self.server).await.is_err() {

@@ -12,6 +12,7 @@ use crate::artefacts::{CommitState, StepArtefacts};
 use crate::call::{Attachment, FinishedAttempt};
 use crate::dossier::Dossier;
 use crate::fleet::{Fleet, Link};
+use crate::history::Recorder;
 use crate::snapshot;
 use crate::store::Blob;
 
@@ -23,6 +24,7 @@ pub(crate) struct State {
     /// Targets of ended jobs that an attempt, told to end but not known to have, may still write to.
     sweeps: BTreeMap<JobId, Vec<OutputTarget>>,
     pub(crate) forgotten: Forgotten,
+    pub(crate) history: Recorder,
 }
 
 /// What the journal need not keep any more.
@@ -40,7 +42,7 @@ impl State {
     /// `dossiers` belong to the jobs that the scheduler knows.
     pub(crate) fn new(scheduler: Scheduler, dossiers: BTreeMap<JobId, Dossier>) -> State {
         let (fleet, sweeps, forgotten) = Default::default();
-        State { scheduler, fleet, dossiers, sweeps, forgotten }
+        State { scheduler, fleet, dossiers, sweeps, forgotten, history: Recorder::nowhere() }
     }
 
     /// Takes a worker in: under its own id if the core still counts on it, else as a new one.
@@ -177,7 +179,7 @@ impl State {
             Some((attached.running.remove(&attempt)?, attached.registration.host.clone()))
         });
         let filed = running.and_then(|(running, host)| Some((self.dossiers.get_mut(&running.task.stage.job)?, host)));
-        if let Some((dossier, host)) = filed {
+        if let Some((dossier, host)) = filed.filter(|(dossier, _)| !dossier.is_sealed()) {
             let usage = dossier.used(worker, &host);
             usage.cpu_us += cpu_us;
             usage.rss_peak_bytes = usage.rss_peak_bytes.max(rss_peak_bytes);
@@ -192,7 +194,8 @@ impl State {
             attached.measured(heartbeat);
             let peak = attached.rss_peak_bytes;
             for running in attached.running.values() {
-                if let Some(dossier) = self.dossiers.get_mut(&running.task.stage.job) {
+                let dossier = self.dossiers.get_mut(&running.task.stage.job);
+                if let Some(dossier) = dossier.filter(|dossier| !dossier.is_sealed()) {
                     let usage = dossier.used(worker, &attached.registration.host);
                     usage.rss_peak_bytes = usage.rss_peak_bytes.max(peak);
                     dossier.changed.send_modify(|_| {});

@@ -46,6 +46,10 @@ pub struct Cluster {
     limits: Vec<String>,
     coordinators: Vec<Option<Process>>,
     workers: Vec<Process>,
+    /// Further words for the coordinators.
+    pub coordinator_words: Vec<String>,
+    /// Further variables for all processes.
+    env: Vec<(String, String)>,
     /// Workers that were ever started: each has a work folder of its own.
     started: usize,
 }
@@ -58,6 +62,10 @@ pub struct Setup {
     pub workers: Vec<WorkerSetup>,
     /// `NAME=VALUE`, as `windrow coordinator --limit` takes them.
     pub limits: &'static [&'static str],
+    /// Further words for the coordinators.
+    pub coordinator_words: Vec<String>,
+    /// Further variables for all processes.
+    pub env: Vec<(String, String)>,
 }
 
 /// What is special about a worker.
@@ -76,7 +84,14 @@ pub struct WorkerSetup {
 impl Setup {
     /// One coordinator and so many ordinary workers. A silent worker is lost after two seconds.
     pub fn of(workers: usize) -> Setup {
-        Setup { store: None, coordinators: 1, workers: vec![WorkerSetup::default(); workers], limits: &["lease=2s"] }
+        Setup {
+            store: None,
+            coordinators: 1,
+            workers: vec![WorkerSetup::default(); workers],
+            limits: &["lease=2s"],
+            coordinator_words: Vec::new(),
+            env: Vec::new(),
+        }
     }
 
     /// The first worker misbehaves.
@@ -156,6 +171,8 @@ impl Cluster {
             ports,
             store: setup.store,
             limits: setup.limits.iter().map(|limit| (*limit).to_owned()).collect(),
+            coordinator_words: setup.coordinator_words,
+            env: setup.env,
             coordinators: Vec::new(),
             workers: Vec::new(),
             started: 0,
@@ -192,6 +209,7 @@ impl Cluster {
         let mut command = Command::new(windrow());
         command.args(words).env("WINDROW_LOG", std::env::var("WINDROW_LOG").unwrap_or_else(|_| "error".to_owned()));
         command.env(windrow_engine::failpoint::VARIABLE, failpoints);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         Process(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("windrow starts"))
     }
 
@@ -209,6 +227,7 @@ impl Cluster {
         };
         let mut words = vec!["coordinator", "--listen", &listen, place[0], place[1], "--small-job-bytes", "0"];
         words.extend(self.limits.iter().flat_map(|limit| ["--limit", limit]));
+        words.extend(self.coordinator_words.iter().map(String::as_str));
         self.coordinators[index] = Some(self.spawn(&words, failpoints));
     }
 

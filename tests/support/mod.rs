@@ -6,4 +6,5 @@ pub mod cluster_processes;
 pub mod jobs;
 pub mod processes;
 pub mod rows;
+pub mod s3_server;
 pub mod tpch;

@@ -34,6 +34,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         listen: "127.0.0.1:0".parse()?,
         insecure: false,
         store: args.data_dir.map(|data_dir| StoreOptions::File { data_dir }),
+        history: None,
         limits,
         engine: EngineOptions { plan_hook: Some(PlanHook(Arc::new(multiply))), ..EngineOptions::default() },
         build: BUILD.to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use windrow_client::BUILD;
 use windrow_client::rows::RowFormat;
-use windrow_coordinator::{Coordinator, CoordinatorOptions, StoreOptions};
+use windrow_coordinator::{Coordinator, CoordinatorOptions, HistoryOptions, StoreOptions};
 use windrow_engine::failpoint;
 use windrow_model::{ErrorKind, ErrorReport, Limits};
 
@@ -26,6 +26,25 @@ fn store_of(url: Option<String>, data_dir: Option<PathBuf>) -> Outcome<StoreOpti
     }
 }
 
+/// A coordinator with a folder of its own keeps history in it; several that stand by for each other need a place that
+/// all of them reach.
+fn history_of(args: &CoordinatorArgs) -> Option<HistoryOptions> {
+    let location = match (args.history.as_deref(), &args.data_dir) {
+        (Some("none"), _) => return None,
+        (Some(location), _) => location.to_owned(),
+        (None, Some(data_dir)) => data_dir.join("history").to_string_lossy().into_owned(),
+        (None, None) => {
+            tracing::warn!(
+                "no history is kept: with --store, name a place that all coordinators reach with --history, \
+                 for example s3://bucket/history/, or say `--history none`"
+            );
+            return None;
+        }
+    };
+    let (retention, jobs_max) = (args.history_retention, args.history_jobs);
+    Some(HistoryOptions { location, retention, jobs_max })
+}
+
 pub async fn run(args: CoordinatorArgs) -> Outcome {
     end_with_parent(args.child.exit_with_parent)?;
     let stop = stop_requested()?;
@@ -34,10 +53,12 @@ pub async fn run(args: CoordinatorArgs) -> Outcome {
     for assignment in &args.limits {
         limits.set(assignment)?;
     }
+    let history = history_of(&args);
     let mut options = CoordinatorOptions {
         listen: args.listen,
         insecure: args.insecure,
         store: Some(store_of(args.store, args.data_dir)?),
+        history,
         limits,
         engine: Default::default(),
         build: BUILD.to_owned(),

@@ -33,6 +33,7 @@ pub fn options(listen: SocketAddr) -> CoordinatorOptions {
         listen,
         insecure: false,
         store: None,
+        history: None,
         limits: Limits::default(),
         engine: Default::default(),
         build: BUILD.to_owned(),

