@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use windrow_client::Client;
-use windrow_model::{JobId, JobSpec, JobState, Program, format_bytes};
+use windrow_model::{JobSpec, JobState, Program, format_bytes};
 
 use crate::process::Processes;
 
@@ -106,9 +106,7 @@ pub async fn run(args: DispatchArgs) -> anyhow::Result<()> {
     let cpu = coordinator.cpu_seconds()? - idle_cpu;
     let our_cpu = ourselves.cpu_seconds()? - our_cpu;
     let peak = coordinator.rss_peak_bytes()?;
-    for job in &jobs {
-        wait_for_success(&client, *job).await?;
-    }
+    wait_for_success(&client, args.jobs).await?;
 
     let asked = Instant::now();
     let answer = client.job(jobs[0]).await.map_err(anyhow::Error::from)?;
@@ -163,17 +161,23 @@ fn no_op() -> JobSpec {
     }
 }
 
-async fn wait_for_success(client: &Client, job: JobId) -> anyhow::Result<()> {
+/// All tasks have ended; their jobs end at once.
+async fn wait_for_success(client: &Client, jobs: u32) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let listed = client.jobs(true).await.map_err(anyhow::Error::from)?;
-        let state = listed.iter().find(|listed| listed.id == job.0).and_then(|job| JobState::from_name(&job.state));
-        match state {
-            Some(JobState::Succeeded) => return Ok(()),
-            Some(state) if state.is_final() => bail!("{job} ended {}", state.name()),
-            _ if Instant::now() > deadline => bail!("{job} does not end although all its tasks have"),
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        let states: Vec<JobState> = listed.iter().filter_map(|job| JobState::from_name(&job.state)).collect();
+        let succeeded = states.iter().filter(|state| **state == JobState::Succeeded).count();
+        if succeeded == jobs as usize {
+            return Ok(());
         }
+        if let Some(other) = states.iter().find(|state| state.is_final() && **state != JobState::Succeeded) {
+            bail!("a job ended {}", other.name());
+        }
+        if Instant::now() > deadline {
+            bail!("{succeeded} of {jobs} jobs have ended although all their tasks have");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
