@@ -78,7 +78,10 @@ fn kept_output(state: &State, output: MapOutputId) -> Option<wire::KeptOutput> {
     let task = stage.tasks().nth(output.task.index as usize)?;
     let attempt = task.attempts().find(|attempt| attempt.id() == output.attempt)?;
     let named = wire::TaskAttempt { task: Some(output.task.into()), attempt: Some(output.attempt.into()) };
-    Some(wire::KeptOutput { attempt: Some(named), output: Some(attempt.output().clone().into()) })
+    let mut figures = attempt.output().clone();
+    // The core keeps no bytes by partition; the receiver reads from them only how many partitions there are.
+    figures.partition_bytes = vec![0; stage.output_partitions() as usize];
+    Some(wire::KeptOutput { attempt: Some(named), output: Some(figures.into()) })
 }
 
 fn send(fleet: &mut Fleet, worker: WorkerId, command: Command) -> Result<(), Undelivered> {

@@ -225,6 +225,11 @@ impl<'a> StageView<'a> {
         self.stage.bytes
     }
 
+    /// Partitions of each of its outputs.
+    pub fn output_partitions(&self) -> u32 {
+        self.stage.plan.output_partitions
+    }
+
     /// Times a task was queued again after its output had been there.
     pub fn reruns(&self) -> u32 {
         self.stage.reruns
