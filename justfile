@@ -25,9 +25,9 @@ bless:
 slt file="":
     WINDROW_SLT={{ file }} cargo test --release -p windrow-client --test slt
 
-# Runs new seeds of the simulation for a while, for example `just sim --minutes 10`; WINDROW_SEED replays one in `tests/seeds.rs`.
-sim *args:
-    cargo run --release -p windrow-simulator --example soak -- {{ args }}
+# Runs new seeds of the simulation for some minutes, for example `just soak 60`; WINDROW_SEED replays one in `tests/seeds.rs`.
+soak minutes="10":
+    cargo run --release -p windrow-simulator --example soak -- --minutes {{ minutes }}
 
 # Runs the tests that start, stop and kill real processes.
 cluster:
