@@ -33,6 +33,10 @@ soak minutes="10":
 cluster:
     cargo test --release -p windrow-client --test cluster
 
+# Runs the tests that cut the links between containers. Needs root, Docker, docker-compose and etcd.
+container:
+    cargo test --release -p windrow-client --test container
+
 # Runs TPC-H scale 1 until 30 workers and 8 leaders were killed in the middle of jobs; prints a table. Needs etcd.
 survive:
     cargo test --release -p windrow-client --test cluster -- --ignored --nocapture survives
