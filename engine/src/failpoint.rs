@@ -128,7 +128,7 @@ fn parse_one(part: &str) -> Result<Armed, ErrorReport> {
     };
     let (name, rest) = part.split_once('=').ok_or_else(|| wrong("has no action"))?;
     let known = |known: &&str| name == *known || name.strip_prefix(*known).is_some_and(is_task);
-    if !NAMES.iter().any(|name| known(&name)) {
+    if !NAMES.iter().any(known) {
         return Err(wrong("names no failpoint").with_detail(format!("there are {}", NAMES.join(", "))));
     }
     let (action, when) = rest.split_once('@').unwrap_or((rest, "1"));
