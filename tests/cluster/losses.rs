@@ -143,7 +143,7 @@ async fn a_worker_that_dies_again_and_again_is_left_out_and_taken_back() {
                 let workers = Client::connect(&url).await.ok()?.workers().await.ok()?;
                 let found = workers.iter().rfind(|worker| worker.process_id == pid)?;
                 let excluded = found.reason.contains("gets no tasks");
-                (if wanted == "excluded" { excluded } else { !excluded }).then(|| found.id)
+                (excluded == (wanted == "excluded")).then_some(found.id)
             }
         }
     };
