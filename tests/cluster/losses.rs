@@ -119,6 +119,7 @@ async fn a_worker_that_dies_again_and_again_is_left_out_and_taken_back() {
     // Three lives in one place, each ended by its first task.
     for _ in 0..3 {
         cluster.start_worker_with(crashing("task.run=kill"));
+        cluster.wait_for_workers(2).await;
         let job = client.submit(&script(&sql)).await.expect("the job is accepted");
         let mut last = cluster;
         until("the worker to die", || {
