@@ -114,21 +114,22 @@ impl Windrow {
     }
 
     fn spec(&self, file: &Path) -> anyhow::Result<JobSpec> {
-        Ok(JobSpec {
-            name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            application: "benches".to_owned(),
-            queue: "default".to_owned(),
-            priority: 50,
-            submitted_by: "benches".to_owned(),
-            timeout: None,
-            client_token: None,
-            program: Program::Sql {
-                script: std::fs::read_to_string(file)?,
-                base: "file:///".to_owned(),
-                tables: self.tables.clone(),
-                output: None,
-            },
-        })
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(spec(&name, std::fs::read_to_string(file)?, self.tables.clone()))
+    }
+}
+
+/// A benchmark's job.
+pub fn spec(name: &str, script: String, tables: BTreeMap<String, TableSpec>) -> JobSpec {
+    JobSpec {
+        name: name.to_owned(),
+        application: "benches".to_owned(),
+        queue: "default".to_owned(),
+        priority: 50,
+        submitted_by: "benches".to_owned(),
+        timeout: None,
+        client_token: None,
+        program: Program::Sql { script, base: "file:///".to_owned(), tables, output: None },
     }
 }
 

@@ -128,15 +128,18 @@ impl Limits {
             wrong("is not known".to_owned()).with_hint(format!("there are {}", names.join(", ")))
         })?;
         let (value, number) = (value.trim(), |_| wrong("is not a whole number".to_owned()));
-        if value.trim_start_matches('0').is_empty() {
-            return Err(wrong("is nothing at all".to_owned()).with_hint("a limit of zero would stop the cluster"));
-        }
+        let nothing = || wrong("is nothing at all".to_owned()).with_hint("a limit of zero would stop the cluster");
         match place {
             Place::Span(span) => {
-                *span = parse_duration(value).map_err(|error| wrong(format!("is no span: {error}")))?
+                let given = parse_duration(value).map_err(|error| wrong(format!("is no span: {error}")))?;
+                *span = Some(given).filter(|given| !given.is_zero()).ok_or_else(nothing)?;
             }
-            Place::Count(count) => *count = value.parse().map_err(number)?,
-            Place::Length(length) => *length = value.parse().map_err(number)?,
+            Place::Count(count) => {
+                *count = Some(value.parse().map_err(number)?).filter(|n| *n > 0).ok_or_else(nothing)?
+            }
+            Place::Length(length) => {
+                *length = Some(value.parse().map_err(number)?).filter(|n| *n > 0).ok_or_else(nothing)?;
+            }
             Place::Switch(switch) => {
                 *switch = match value {
                     "on" => true,
@@ -217,7 +220,13 @@ mod tests {
         let mut wanted = Limits { lease: Duration::from_secs(2), attempts_max: 7, ..Limits::default() };
         wanted.speculation.enabled = false;
         assert_eq!(limits, wanted);
-        for (text, part) in [("leese=2s", "no-worker-grace"), ("lease", "lease=10s"), ("lease=soon", "soon")] {
+        for (text, part) in [
+            ("leese=2s", "no-worker-grace"),
+            ("lease", "lease=10s"),
+            ("lease=soon", "soon"),
+            ("lease=0s", "nothing"),
+            ("attempts=0", "nothing"),
+        ] {
             let report = limits.set(text).expect_err(text);
             assert!(report.to_string().contains(part), "{report}");
         }

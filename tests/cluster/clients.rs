@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use windrow_client::Client;
 
-use crate::answers::{assert_answer, assert_succeeded};
+use crate::answers::assert_answer;
 use crate::support::cluster::TestCluster;
 use crate::support::cluster_processes::{Cluster, until};
-use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_until};
 use crate::support::processes::windrow;
 use crate::support::tpch;
 
@@ -51,13 +51,7 @@ async fn a_coordinator_asked_to_stop_in_the_middle_of_a_job_goes_on_after_its_re
     wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
 
     cluster.signal_coordinator(0, Signal::TERM);
-    let mut last = cluster;
-    let exit = until("the coordinator to end", || {
-        let exit = last.coordinator_exit(0);
-        async move { exit }
-    })
-    .await;
-    cluster = last;
+    let exit = cluster.coordinator_end(0).await;
     assert!(exit.success(), "it was asked to stop, and ended with {exit}");
     cluster.start_coordinator().await;
 
@@ -74,17 +68,9 @@ async fn a_worker_asked_to_stop_ends_well_and_costs_no_task() {
     wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
 
     cluster.signal_worker(0, Signal::TERM);
-    let mut last = cluster;
-    let exit = until("the worker to end", || {
-        let exit = last.worker_exit(0);
-        async move { exit }
-    })
-    .await;
-    cluster = last;
+    let exit = cluster.worker_end(0).await;
     assert!(exit.success(), "it was asked to stop, and ended with {exit}");
 
-    let ended = wait_for_end(&cluster.url(), job).await;
-    assert_succeeded(&ended);
-    assert_answer(&cluster, job, &wanted).await;
+    let ended = assert_answer(&cluster, job, &wanted).await;
     assert_eq!(completed_twice(&ended), Vec::<String>::new(), "a worker that leaves in order costs no task");
 }

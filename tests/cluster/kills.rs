@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::answers::assert_succeeded;
 use crate::support::cluster::TestCluster;
 use crate::support::jobs::{oracle_lines, script, tasks_done};
 use crate::support::processes::Up;
 use crate::support::{rows, tpch};
-use windrow_model::{AttemptState, JobState, StageState};
+use windrow_model::{AttemptState, StageState};
 use windrow_proto::{Attempt, Job};
 
 /// The worker's id in the coordinator's words.
@@ -54,10 +55,6 @@ fn check_only_lost_work_ran_again(job: &Job, dead: u64) -> u32 {
         }
     }
     reruns
-}
-
-fn assert_succeeded(job: &Job) {
-    assert_eq!(JobState::from_name(&job.state), Some(JobState::Succeeded), "{:?}", job.error);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,13 +121,7 @@ async fn a_worker_that_dies_again_and_again_is_left_out_and_taken_back() {
         cluster.start_worker_with(crashing("task.run=kill"));
         cluster.wait_for_workers(2).await;
         let job = client.submit(&script(&sql)).await.expect("the job is accepted");
-        let mut last = cluster;
-        until("the worker to die", || {
-            let exit = last.worker_exit(1);
-            async move { exit.map(drop) }
-        })
-        .await;
-        cluster = last;
+        cluster.worker_end(1).await;
         cluster.kill_worker(1);
         assert_answer(&cluster, job, &wanted).await;
     }

@@ -15,6 +15,8 @@ use crate::support::tpch;
 const AFTERWARDS: Duration = Duration::from_secs(30);
 /// Longer than any lease, keep-alive and patience but the workers'.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a fault that has to last is looked at: nothing is waited for, so that there is no predicate.
+const LOOK: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_paused_beyond_its_lease_comes_back_and_changes_nothing() {
@@ -42,7 +44,7 @@ async fn a_worker_paused_beyond_its_lease_comes_back_and_changes_nothing() {
         assert_eq!(data(&now), data(&published), "a zombie changed the published files");
         let done = resumed.elapsed() > AFTERWARDS;
         async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(LOOK).await;
             done.then_some(())
         }
     })
@@ -67,13 +69,7 @@ async fn a_leader_paused_beyond_its_right_is_fenced_and_ends() {
     until("the standby to lead", || async { Client::connect(&standby).await.ok()?.workers().await.ok() }).await;
     cluster.signal_coordinator(old, Signal::CONT);
 
-    let mut last = cluster;
-    let exit = until("the fenced leader to end", || {
-        let exit = last.coordinator_exit(old);
-        async move { exit }
-    })
-    .await;
-    cluster = last;
+    let exit = cluster.coordinator_end(old).await;
     assert!(!exit.success(), "a fenced coordinator ends with an error, not {exit}");
     let ended = assert_answer(&cluster, job, &wanted).await;
     assert_eq!(completed_twice(&ended), Vec::<String>::new(), "work was lost with a coordinator");
@@ -106,7 +102,7 @@ async fn a_silent_etcd_stops_submissions_and_loses_nothing() {
             Ok(Ok(job)) => acknowledged.push(job),
             Ok(Err(_)) | Err(_) => refused += 1,
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(LOOK).await;
     }
     etcd.signal(Signal::CONT);
 

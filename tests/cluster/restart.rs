@@ -1,11 +1,11 @@
 //! A coordinator that dies and comes back on its journal: no acknowledged job is lost, and nothing that has completed
 //! runs again.
 
+use crate::answers::assert_answer;
 use crate::support::cluster::TestCluster;
 use crate::support::cluster_processes::{Cluster, Etcd};
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
 use crate::support::{rows, tpch};
-use windrow_model::JobState;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_killed_in_the_middle_of_a_job_goes_on_after_its_restart() {
@@ -18,10 +18,7 @@ async fn a_coordinator_killed_in_the_middle_of_a_job_goes_on_after_its_restart()
     cluster.kill_coordinator();
     cluster.start_coordinator().await;
 
-    let ended = wait_for_end(&cluster.url(), job).await;
-    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded), "{:?}", ended.error);
-    let client = TestCluster::attached(&cluster.url()).await;
-    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    let ended = assert_answer(&cluster, job, &wanted).await;
     assert_eq!(completed_twice(&ended), Vec::<String>::new(), "work was lost with the coordinator");
 }
 
@@ -38,10 +35,7 @@ async fn a_job_acknowledged_just_before_the_kill_is_not_lost() {
         cluster.start_coordinator().await;
     }
     for job in jobs {
-        let ended = wait_for_end(&cluster.url(), job).await;
-        assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded), "{:?}", ended.error);
-        let client = TestCluster::attached(&cluster.url()).await;
-        assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+        assert_answer(&cluster, job, &wanted).await;
     }
 }
 
@@ -64,10 +58,7 @@ async fn a_script_goes_on_with_the_tables_views_and_settings_of_its_first_half()
     cluster.kill_coordinator();
     cluster.start_coordinator().await;
 
-    let ended = wait_for_end(&cluster.url(), job).await;
-    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded), "{:?}", ended.error);
-    let client = TestCluster::attached(&cluster.url()).await;
-    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    assert_answer(&cluster, job, &wanted).await;
     let context = windrow_engine::oracle::oracle_context(2);
     let options = datafusion::prelude::ParquetReadOptions::default();
     context.register_parquet("copied", copy.to_string_lossy(), options).await.expect("the copy is there");
@@ -125,9 +116,6 @@ async fn a_standby_takes_over_when_the_leader_is_killed_again_and_again() {
         cluster.spawn_coordinator(killed);
     }
 
-    let ended = wait_for_end(&cluster.url(), job).await;
-    assert_eq!(JobState::from_name(&ended.state), Some(JobState::Succeeded), "{:?}", ended.error);
-    let client = TestCluster::attached(&cluster.url()).await;
-    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    let ended = assert_answer(&cluster, job, &wanted).await;
     assert_eq!(completed_twice(&ended), Vec::<String>::new(), "work was lost with a coordinator");
 }

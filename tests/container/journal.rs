@@ -15,6 +15,9 @@ use crate::support::tpch;
 const ETCD: [&str; 3] = ["etcd-1", "etcd-2", "etcd-3"];
 /// The leader's right lasts five seconds; a successor takes over within two more. The rest is for this machine.
 const TAKE_OVER: Duration = Duration::from_secs(10);
+/// How long a journal has no majority, and how often a job is submitted meanwhile.
+const WITHOUT_MAJORITY: Duration = Duration::from_secs(20);
+const SUBMISSION_PAUSE: Duration = Duration::from_millis(200);
 
 async fn begin(fleet: &Fleet, sql: &str) -> JobId {
     let client = TestCluster::attached(&fleet.url()).await;
@@ -86,13 +89,13 @@ async fn a_journal_that_loses_one_member_goes_on_and_one_that_loses_two_waits() 
     fleet.cut("etcd-2", &["etcd-1", "coordinator-1", "coordinator-2"]);
     let began = Instant::now();
     let (mut refused, mut acknowledged) = (0, Vec::new());
-    while began.elapsed() < Duration::from_secs(20) {
+    while began.elapsed() < WITHOUT_MAJORITY {
         let submitted = async { TestCluster::of(Client::connect(&fleet.url()).await?).submit("SELECT 1").await };
         match tokio::time::timeout(Duration::from_secs(4), submitted).await {
             Ok(Ok(job)) => acknowledged.push(job),
             Ok(Err(_)) | Err(_) => refused += 1,
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(SUBMISSION_PAUSE).await;
     }
     fleet.heal();
     for coordinator in ["coordinator-1", "coordinator-2"] {

@@ -106,6 +106,21 @@ fn exited(process: &mut Process) -> Option<ExitStatus> {
     process.0.try_wait().expect("a child can be waited for")
 }
 
+/// Waits until a process has ended on its own.
+async fn end_of(process: &mut Process, what: &str) -> ExitStatus {
+    until(what, || std::future::ready(exited(process))).await
+}
+
+/// Waits until `count` workers of the cluster at `url` accept tasks.
+pub async fn wait_for_workers(url: &str, count: usize) -> Vec<Worker> {
+    until("the workers", || async {
+        let mut workers = Client::connect(url).await.ok()?.workers().await.ok()?;
+        workers.retain(|worker| worker.state == "active");
+        (workers.len() == count).then_some(workers)
+    })
+    .await
+}
+
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
 }
@@ -247,6 +262,11 @@ impl Cluster {
         self.coordinators[index].as_mut().and_then(exited)
     }
 
+    /// Waits until the coordinator has ended on its own.
+    pub async fn coordinator_end(&mut self, index: usize) -> ExitStatus {
+        end_of(self.coordinators[index].as_mut().expect("it was started"), "the coordinator to end").await
+    }
+
     pub fn signal_coordinator(&self, index: usize, which: rustix::process::Signal) {
         signal(self.coordinators[index].as_ref().expect("it was started").0.id(), which);
     }
@@ -308,6 +328,11 @@ impl Cluster {
         exited(&mut self.workers[index])
     }
 
+    /// Waits until a worker has ended on its own.
+    pub async fn worker_end(&mut self, index: usize) -> ExitStatus {
+        end_of(&mut self.workers[index], "the worker to end").await
+    }
+
     /// SIGKILL.
     pub fn kill_worker(&mut self, index: usize) {
         drop(self.workers.remove(index));
@@ -323,12 +348,6 @@ impl Cluster {
 
     /// Waits until `count` workers accept tasks.
     pub async fn wait_for_workers(&self, count: usize) -> Vec<Worker> {
-        let url = self.url();
-        until("the workers", || async {
-            let mut workers = Client::connect(&url).await.ok()?.workers().await.ok()?;
-            workers.retain(|worker| worker.state == "active");
-            (workers.len() == count).then_some(workers)
-        })
-        .await
+        wait_for_workers(&self.url(), count).await
     }
 }

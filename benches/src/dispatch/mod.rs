@@ -4,6 +4,7 @@
 mod coordinator;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use windrow_client::Client;
-use windrow_model::{JobSpec, JobState, Program, format_bytes};
+use windrow_model::{JobSpec, JobState, format_bytes};
 
+use crate::engines::spec;
 use crate::process::Processes;
 
 pub use coordinator::{ServeArgs, serve};
@@ -102,11 +104,11 @@ pub async fn run(args: DispatchArgs) -> anyhow::Result<()> {
         jobs.push(client.submit(no_op()).await.map_err(anyhow::Error::from)?.job);
     }
     let latencies = fleet.finish(args.tasks).await?;
+    wait_for_success(&client, args.jobs).await?;
     let seconds = began.elapsed().as_secs_f64();
     let cpu = coordinator.cpu_seconds()? - idle_cpu;
     let our_cpu = ourselves.cpu_seconds()? - our_cpu;
     let peak = coordinator.rss_peak_bytes()?;
-    wait_for_success(&client, args.jobs).await?;
 
     let asked = Instant::now();
     let answer = client.job(jobs[0]).await.map_err(anyhow::Error::from)?;
@@ -144,21 +146,7 @@ pub async fn run(args: DispatchArgs) -> anyhow::Result<()> {
 /// A statement of one task without files; the coordinator's plan hook gives it as many as are wanted. Its rows go
 /// nowhere.
 fn no_op() -> JobSpec {
-    JobSpec {
-        name: "no-op".to_owned(),
-        application: "benches".to_owned(),
-        queue: "default".to_owned(),
-        priority: 50,
-        submitted_by: "benches".to_owned(),
-        timeout: None,
-        client_token: None,
-        program: Program::Sql {
-            script: "EXPLAIN ANALYZE SELECT 1".to_owned(),
-            base: "file:///".to_owned(),
-            tables: Default::default(),
-            output: None,
-        },
-    }
+    spec("no-op", "EXPLAIN ANALYZE SELECT 1".to_owned(), BTreeMap::new())
 }
 
 /// All tasks have ended; their jobs end at once.

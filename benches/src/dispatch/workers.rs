@@ -117,8 +117,9 @@ impl Worker {
         let output =
             wire::TaskOutput { partition_bytes: vec![0; run.output_partitions as usize], ..Default::default() };
         let finished = wire::AttemptFinished { attempt: Some(attempt), output: Some(output), ..Default::default() };
-        self.say(from_worker::Kind::Finished(finished)).await?;
+        // Before the report is queued: a full queue is part of what is measured.
         self.freed.push_back(Instant::now());
+        self.say(from_worker::Kind::Finished(finished)).await?;
         // Nobody listens any more once all tasks are done.
         let _ = self.tasks.send(waited);
         Ok(())
