@@ -299,6 +299,10 @@ pub struct CoordinatorArgs {
     /// Removes the logs of the oldest jobs beyond this number.
     #[arg(long, value_parser = positive, value_name = "COUNT", default_value_t = 10_000)]
     pub history_jobs: usize,
+    /// Outputs of workers that leave go to this folder, for example s3://bucket/shuffle/, and not to other workers. All
+    /// workers have to reach it, and no other cluster may use it.
+    #[arg(long, value_name = "LOCATION")]
+    pub shuffle_store: Option<String>,
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,
@@ -320,6 +324,7 @@ fn coordinator_help() -> String {
   windrow coordinator --listen 127.0.0.1:7070 --data-dir /var/lib/windrow
   windrow coordinator --store etcd://a:2379,b:2379,c:2379/prod --history s3://ops/windrow-history/
   windrow coordinator --data-dir /var/lib/windrow --history-retention 7d --limit lease=5s --limit no-worker-grace=30m
+  windrow coordinator --data-dir /var/lib/windrow --shuffle-store s3://ops/windrow-shuffle/
 
 Limits:\n",
     );

@@ -61,6 +61,7 @@ impl EmbeddedCluster {
             insecure: false,
             store: None,
             history: None,
+            shuffle_store: None,
             limits: options.limits,
             engine: options.engine,
             build: BUILD.to_owned(),

@@ -5,11 +5,13 @@
 //! (what a new leader would learn again from the workers) is committed right after, so that no worker waits for a disk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 use windrow_engine::failpoint;
+use windrow_engine::shuffle::ShuffleObjects;
 use windrow_engine::sink::Decided;
 use windrow_model::{ErrorKind, ErrorReport, Failure, JobId, Timestamp, WorkerId};
 use windrow_scheduler::{CommitRequest, Input, Message, Outbox, PlanRequest, Record, Reply, RequestId};
@@ -20,6 +22,7 @@ use crate::clock::Clock;
 use crate::committing::Committer;
 use crate::delivery::{Undelivered, deliver};
 use crate::planning::{Origin, Planner};
+use crate::shuffle_store;
 use crate::state::State;
 use crate::store::{Blob, Leadership, Resolution, Store, StoreError};
 
@@ -46,6 +49,8 @@ pub(crate) struct Driver {
     pub(crate) planner: Planner,
     pub(crate) committer: Committer,
     pub(crate) waiting: Waiting,
+    /// Takes outputs over from workers that leave.
+    pub(crate) shuffle_store: Option<Arc<ShuffleObjects>>,
 }
 
 /// Callers that wait for a reply of the core.
@@ -354,6 +359,12 @@ impl Driver {
     }
 
     fn send(&mut self, worker: WorkerId, message: Message, follow_ups: &mut Vec<Input>) {
+        if worker == WorkerId::SHUFFLE_STORE {
+            let obeyed = self.shuffle_store.iter().try_for_each(|objects| {
+                shuffle_store::obey(objects, &mut self.state.fleet, message.clone())
+            });
+            return obeyed.unwrap_or_else(|worker| self.close_link(worker, follow_ups));
+        }
         let attempt = match &message {
             Message::RunTask(run) => Some(run.attempt),
             Message::CancelAttempt { .. }
@@ -364,16 +375,19 @@ impl Driver {
             | Message::Shutdown => None,
         };
         match (deliver(&mut self.state, worker, message), attempt) {
-            (Err(Undelivered::LinkBroken), _) => {
-                if self.state.fleet.detach(worker) {
-                    tracing::warn!(%worker, "worker does not take messages; its stream is closed");
-                    follow_ups.push(Input::WorkerDisconnected { worker });
-                }
-            }
+            (Err(Undelivered::LinkBroken), _) => self.close_link(worker, follow_ups),
             (Err(Undelivered::NoFragment(report)), Some(attempt)) => {
                 follow_ups.push(Input::AttemptFailed { worker, attempt, failure: Failure::Internal(report) });
             }
             (Err(Undelivered::NoFragment(_)), None) | (Ok(()), _) => {}
+        }
+    }
+
+    /// A worker does not take messages.
+    fn close_link(&mut self, worker: WorkerId, follow_ups: &mut Vec<Input>) {
+        if self.state.fleet.detach(worker) {
+            tracing::warn!(%worker, "worker does not take messages; its stream is closed");
+            follow_ups.push(Input::WorkerDisconnected { worker });
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct LinkBroken;
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     workers: BTreeMap<WorkerId, Attached>,
+    /// Where `WorkerId::SHUFFLE_STORE` is.
+    pub(crate) shuffle_store: Option<String>,
 }
 
 impl Fleet {
@@ -88,6 +90,9 @@ impl Fleet {
 
     /// Where the worker's outputs are served; empty if it is not known any more, which its readers find out.
     pub(crate) fn address(&self, worker: WorkerId) -> String {
+        if worker == WorkerId::SHUFFLE_STORE {
+            return self.shuffle_store.clone().unwrap_or_default();
+        }
         self.workers.get(&worker).map(|attached| attached.registration.address.clone()).unwrap_or_default()
     }
 

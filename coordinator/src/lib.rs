@@ -25,6 +25,7 @@ mod planning;
 mod recovery;
 mod relay;
 mod results;
+mod shuffle_store;
 mod snapshot;
 mod start;
 mod state;

@@ -1,6 +1,7 @@
 //! Options in, a running coordinator out.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windrow_engine::job::{EngineOptions, PlanEnvironment};
+use windrow_engine::shuffle::ShuffleObjects;
 use windrow_engine::stores::Stores;
 use windrow_model::{ErrorReport, Limits, WorkerId};
 
@@ -21,6 +23,7 @@ use crate::listen::{self, Gate};
 use crate::planning::Planner;
 use crate::recovery::recover;
 use crate::relay::Relay;
+use crate::shuffle_store;
 use crate::store::{self, Journal, Store, StoreError, StoreOptions};
 use crate::workers::WorkersService;
 
@@ -45,6 +48,9 @@ pub struct CoordinatorOptions {
     pub store: Option<StoreOptions>,
     /// Where the logs of jobs are kept. `None`: nowhere, and a job that the core has forgotten is forgotten.
     pub history: Option<HistoryOptions>,
+    /// Location of a folder, of this cluster alone, that takes map outputs over from workers that leave and that all
+    /// workers reach: `s3://…` or a shared file system. `None`: they go to other workers.
+    pub shuffle_store: Option<String>,
     pub limits: Limits,
     pub engine: EngineOptions,
     /// Build of this binary; workers of another build are refused.
@@ -72,6 +78,8 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, ErrorReport> {
         let stores = Stores::from_env();
         options.history.iter().try_for_each(|history| history.check(&stores))?;
+        let objects = options.shuffle_store.iter().map(|location| ShuffleObjects::open(location, &stores));
+        let objects = objects.collect::<Result<Vec<_>, _>>()?.pop().map(Arc::new);
         let gate = Gate { insecure: options.insecure };
         let listener = listen::bind(options.listen, gate).await?;
         let address = listener
@@ -92,7 +100,7 @@ impl Coordinator {
             StoreOptions::File { .. } | StoreOptions::Memory { .. } => (campaign(&*journal).await?, listener),
         };
         let (epoch, leadership) = (store.epoch(), store.leadership());
-        let (mut state, clock) = recover(&mut *store, options.limits.clone()).await?;
+        let (mut state, clock) = recover(&mut *store, Limits { shuffle_store: objects.is_some(), ..options.limits.clone() }).await?;
         let (to_driver, inbox) = ToDriver::channel();
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let history = match &options.history {
@@ -101,6 +109,7 @@ impl Coordinator {
         };
         state.scheduler.skip_ids(history.last_job, WorkerId(0));
         state.history = history.recorder;
+        state.fleet.shuffle_store = objects.as_ref().map(|objects| objects.location().to_owned());
         let commits = TaskTracker::new();
         let planner = Planner::new(PlanEnvironment::new(options.engine.clone(), stores.clone())?);
         let driver = Driver {
@@ -114,7 +123,11 @@ impl Coordinator {
             planner: planner.clone(),
             committer: Committer::new(stores, commits.clone()),
             waiting: Waiting::default(),
+            shuffle_store: objects.clone(),
         };
+        if let Some(objects) = objects {
+            tokio::spawn(stopped.clone().run_until_cancelled_owned(shuffle_store::sweep(objects, to_driver.clone())));
+        }
         tokio::spawn(stopped.clone().run_until_cancelled_owned(reconcile(history.archive.clone(), to_driver.clone())));
         tokio::spawn(drive(driver, stopped.clone()));
         let workers =

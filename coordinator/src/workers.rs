@@ -208,7 +208,14 @@ impl Reader {
     }
 
     fn copied(&self, copied: wire::OutputsCopied) -> Result<Input, InvalidMessage> {
-        let (worker, from) = (self.worker, WorkerId(copied.from));
+        let from = WorkerId(copied.from);
+        let worker = match copied.stored {
+            true if from != self.worker => {
+                return Err(InvalidMessage::new("OutputsCopied.from", "is not the worker that has stored them"));
+            }
+            true => WorkerId::SHUFFLE_STORE,
+            false => self.worker,
+        };
         let outputs = copied.outputs.into_iter().map(MapOutputId::try_from).collect::<Result<_, _>>()?;
         Ok(match copied.failure {
             None => Input::OutputsCopied { worker, from, outputs },

@@ -18,12 +18,14 @@ pub enum Failure {
         output: MapOutputId,
         peer: WorkerId,
         detail: String,
+        /// The peer did not answer. Otherwise it has answered that it cannot give the output.
+        unreached: bool,
     },
     /// The worker's lease ended or its stream broke for good.
     WorkerLost {
         worker: WorkerId,
     },
-    /// The node was taken back by its market.
+    /// The task was taken back from a worker that leaves or that the others do not reach.
     Preempted {
         worker: WorkerId,
     },
@@ -75,7 +77,7 @@ impl Failure {
             | Failure::Panicked(report)
             | Failure::Unavailable(report)
             | Failure::Internal(report) => report.clone(),
-            Failure::FetchFailed { output, peer, detail } => {
+            Failure::FetchFailed { output, peer, detail, unreached: _ } => {
                 ErrorReport::new(ErrorKind::Unavailable, format!("could not read the {output} from {peer}"))
                     .with_detail(detail.clone())
                     .with_hint("look at that worker's log; the job can be submitted again")
@@ -85,7 +87,8 @@ impl Failure {
                     .with_hint("`windrow workers` lists who is left; look at the lost worker's log for its end")
             }
             Failure::Preempted { worker } => {
-                ErrorReport::new(ErrorKind::Unavailable, format!("{worker} was taken back by its market"))
+                ErrorReport::new(ErrorKind::Unavailable, format!("the task was taken back from {worker}"))
+                    .with_detail("that worker drains, was taken back by its market, or is cut off from the others")
             }
             Failure::TimedOut { after_ms } => {
                 ErrorReport::new(ErrorKind::Exhausted, format!("timed out after {:.1} s", *after_ms as f64 / 1000.0))

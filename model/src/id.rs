@@ -73,8 +73,16 @@ impl fmt::Display for MapOutputId {
     }
 }
 
+impl WorkerId {
+    /// Not a worker: the object store that takes outputs over from workers that leave. Workers count from 1.
+    pub const SHUFFLE_STORE: WorkerId = WorkerId(0);
+}
+
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == WorkerId::SHUFFLE_STORE {
+            return f.write_str("shuffle-store");
+        }
         write!(f, "worker-{}", self.0)
     }
 }

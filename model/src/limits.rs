@@ -35,6 +35,8 @@ pub struct Limits {
     pub exclusion: Exclusion,
     /// How long a draining worker may take, unless the request says otherwise; what is left then is given up.
     pub drain_deadline: Duration,
+    /// Outputs of workers that leave go to an object store, which the shell knows, and not to other workers.
+    pub shuffle_store: bool,
 }
 
 /// When a second attempt at a task is started while the first one still runs.
@@ -83,6 +85,7 @@ impl Default for Limits {
             hang_timeout: Duration::from_secs(600),
             exclusion: Exclusion::default(),
             drain_deadline: Duration::from_secs(30),
+            shuffle_store: false,
         }
     }
 }
@@ -228,7 +231,8 @@ mod tests {
             ("attempts=0", "nothing"),
         ] {
             let report = limits.set(text).expect_err(text);
-            assert!(report.to_string().contains(part), "{report}");
+            let said = format!("{report} {}", report.hint);
+            assert!(said.contains(part), "{said}");
         }
         assert_eq!(limits, wanted);
     }

@@ -3,6 +3,10 @@
 //! Outputs that somebody still needs are copied to other active workers, those of late stages first (they were the
 //! most work), spread by bytes, a few batches at a time. A reader that runs is told the new places.
 //! What cannot be moved is given up at once, so that it is computed again early.
+//!
+//! With an object store for outputs (`Limits::shuffle_store`) that is the receiver, under the id
+//! `WorkerId::SHUFFLE_STORE`: it takes all that tasks read, outlives every worker, and never leaves. Rows that clients
+//! read, and what it refused once, go to workers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,10 +169,9 @@ impl Scheduler {
         }
         let draining: Vec<WorkerId> = self.roster.draining().iter().copied().collect();
         for id in draining {
+            while self.start_copy(id, turn) {}
             if self.roster.seats().is_empty() && self.roster.awaited().is_empty() {
                 self.give_up_waiting(id, turn);
-            } else {
-                while self.start_copy(id, turn) {}
             }
             if self.roster.get(id).is_some_and(|worker| worker.running.is_empty() && worker.outputs.is_empty()) {
                 self.tell(id, Message::Shutdown, turn);
@@ -179,11 +182,15 @@ impl Scheduler {
         }
     }
 
-    /// Nobody can take them.
+    /// No worker can take them. The object store may be busy, but will.
     fn give_up_waiting(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
-        let drain = self.roster.get_mut(id).and_then(|worker| worker.drain.as_mut());
-        let waiting = drain.map(|drain| std::mem::take(&mut drain.waiting)).unwrap_or_default();
-        for (job, outputs) in by_job(waiting.into_iter().map(|(_, output)| output)) {
+        let Some(drain) = self.roster.get(id).and_then(|worker| worker.drain.as_ref()) else { return };
+        let given_up = drain.waiting.iter().filter(|(_, output)| !self.is_storable(*output, drain));
+        let given_up: BTreeSet<Waiting> = given_up.copied().collect();
+        if let Some(drain) = self.roster.get_mut(id).and_then(|worker| worker.drain.as_mut()) {
+            drain.waiting.retain(|entry| !given_up.contains(entry));
+        }
+        for (job, outputs) in by_job(given_up.into_iter().map(|(_, output)| output)) {
             self.lose_outputs(job, &outputs, turn);
         }
     }
@@ -199,10 +206,13 @@ impl Scheduler {
         }
         let free = |receiver: &WorkerId| !drain.in_flight.contains_key(receiver);
         let given = |receiver: &WorkerId| (drain.given.get(receiver).copied().unwrap_or(0), *receiver);
-        let Some(receiver) = self.roster.seats().by_free().map(|(_, id)| id).filter(free).min_by_key(given) else {
-            return false;
-        };
-        let batch = self.next_batch(worker, drain);
+        let storable = |output: &MapOutputId| self.is_storable(*output, drain);
+        let store = Some(WorkerId::SHUFFLE_STORE).filter(free);
+        let stored = store.map(|store| (store, self.next_batch(worker, drain, storable)));
+        let peer = || self.roster.seats().by_free().map(|(_, id)| id).filter(free).min_by_key(given);
+        let copied = || Some((peer()?, self.next_batch(worker, drain, |output| !storable(output))));
+        let useful = |(_, batch): &(WorkerId, Batch)| !batch.taken.is_empty();
+        let Some((receiver, batch)) = stored.filter(useful).or_else(copied).filter(useful) else { return false };
         if let Some(drain) = self.roster.get_mut(id).and_then(|worker| worker.drain.as_mut()) {
             batch.taken.iter().for_each(|entry| {
                 drain.waiting.remove(entry);
@@ -217,10 +227,15 @@ impl Scheduler {
         true
     }
 
-    /// The next outputs to copy. Those that nobody needs any more are passed over.
-    fn next_batch(&self, worker: &Worker, drain: &Drain) -> Batch {
+    /// The output goes to the object store.
+    fn is_storable(&self, output: MapOutputId, drain: &Drain) -> bool {
+        self.limits.shuffle_store && !drain.failures.contains_key(&output) && self.is_read_by_tasks(output)
+    }
+
+    /// The next of the `suitable` outputs to copy. Those that nobody needs any more are passed over.
+    fn next_batch(&self, worker: &Worker, drain: &Drain, suitable: impl Fn(&MapOutputId) -> bool) -> Batch {
         let mut batch = Batch::default();
-        for entry in &drain.waiting {
+        for entry in drain.waiting.iter().filter(|(_, output)| suitable(output)) {
             let output = entry.1;
             let size = self.task_of(output.task).map_or(0, |task| task.bytes);
             let full = batch.outputs.len() == COPY_OUTPUTS_MAX || batch.bytes + size > COPY_BYTES_MAX;
@@ -244,7 +259,7 @@ impl Scheduler {
         turn: &mut Turn<'_>,
     ) {
         self.extend_lease(receiver, turn.now);
-        if self.roster.present(receiver).is_none_or(Worker::is_awaited) || receiver == from {
+        if !self.is_there(receiver) || receiver == from {
             return;
         }
         if let Some(drain) = self.roster.get_mut(from).and_then(|worker| worker.drain.as_mut()) {
@@ -268,7 +283,13 @@ impl Scheduler {
             }
         }
         self.repoint_readers(&moved, receiver, turn);
-        turn.record(Record::OutputsMoved { outputs: moved, to: receiver });
+        let record = Record::OutputsMoved { outputs: moved, to: receiver };
+        if receiver == WorkerId::SHUFFLE_STORE {
+            // It cannot tell a new leader what it holds.
+            turn.record_first(record);
+        } else {
+            turn.record(record);
+        }
     }
 
     /// Tells running readers where these outputs are now.

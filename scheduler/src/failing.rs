@@ -34,6 +34,9 @@ impl Scheduler {
                 self.rerun_producer(output, turn);
             }
         }
+        if let Failure::FetchFailed { peer, unreached: true, .. } = failure {
+            self.note_unreached(worker, peer, turn);
+        }
     }
 
     /// A client could not read a kept output. Counts like a fetch failure.
@@ -44,7 +47,7 @@ impl Scheduler {
             return;
         }
         let detail = "a client could not fetch it".to_owned();
-        let failure = Failure::FetchFailed { output, peer: worker, detail };
+        let failure = Failure::FetchFailed { output, peer: worker, detail, unreached: false };
         let blames = self.task_of(output.task).map_or(0, |task| task.trouble().blames + 1);
         self.note_blame(&failure, Some(Blamed::Current { blames }));
         if blames > self.limits.stage_reruns_max {

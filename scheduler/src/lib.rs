@@ -30,7 +30,8 @@
 //! follows from a change of that. One table says what a failure leads to (`retry`). One pure function says where a task
 //! runs (`placement`), one whose turn it is (`queue`), and one who is admitted (`admission`). Whatever does not happen has a [`WaitReason`] (`why`).
 //! Slow attempts are raced (`speculation`), attempts that do not move are stopped (`hanging`), places that keep failing
-//! get no tasks for a while (`exclusion`), and workers that leave hand over what is needed (`drain`).
+//! get no tasks for a while (`exclusion`), nor do workers that their peers do not reach (`cut_off`), and workers that
+//! leave hand over what is needed (`drain`).
 //!
 //! # Cost
 //!
@@ -65,6 +66,7 @@
 mod admission;
 mod attempt;
 mod backlog;
+mod cut_off;
 mod deadlines;
 mod demand;
 mod dispatch;

@@ -108,7 +108,7 @@ impl Scheduler {
 
     /// Sends a command unless the worker is not there (yet, or any more).
     pub(crate) fn tell(&self, worker: WorkerId, message: Message, turn: &mut Turn<'_>) {
-        if self.roster.present(worker).is_some_and(|worker| !worker.is_awaited()) {
+        if self.is_there(worker) {
             turn.outbox.messages.push((worker, message));
         }
     }

@@ -34,6 +34,11 @@ impl Scheduler {
         self.exclude_if_due(id, turn);
     }
 
+    /// It can be talked to. The shuffle store always can.
+    pub(crate) fn is_there(&self, id: WorkerId) -> bool {
+        id == WorkerId::SHUFFLE_STORE || self.roster.present(id).is_some_and(|worker| !worker.is_awaited())
+    }
+
     /// Any message is a sign of life. An awaited worker has to come back first.
     pub(crate) fn extend_lease(&mut self, id: WorkerId, now: Timestamp) {
         let lease = self.limits.lease;
@@ -86,6 +91,7 @@ impl Scheduler {
     /// Nothing is asked of the worker, or expected of it, from now on.
     pub(crate) fn departed(&mut self, id: WorkerId, state: WorkerState, turn: &mut Turn<'_>) {
         turn.record(Record::WorkerLeft { worker: id, state, at: turn.now });
+        self.unreached.forget(id);
         if let Some(worker) = self.roster.get_mut(id) {
             worker.drain = None;
         }

@@ -37,7 +37,7 @@ impl Scheduler {
     pub(crate) fn move_output(&mut self, output: MapOutputId, from: WorkerId, to: WorkerId) {
         let newest = self.newest_attempt();
         let id = output.task;
-        let is_there = self.roster.get(to).is_some_and(|worker| !worker.is_awaited());
+        let is_there = self.is_there(to);
         let Some(job) = self.jobs.get_mut(&id.stage.job) else { return };
         let stage = &mut job.stages[id.stage.index as usize];
         let task = &mut stage.tasks[id.index as usize];

@@ -159,7 +159,7 @@ impl Scheduler {
             TaskState::Idle => {
                 let content = known.output.clone();
                 self.accept_output(output, to, content);
-                if let Some(stage) = self.stage_mut(output.task.stage) {
+                if let Some(stage) = self.stage_mut(output.task.stage).filter(|_| to != WorkerId::SHUFFLE_STORE) {
                     stage.doubt(output.task.index);
                 }
             }
@@ -169,7 +169,11 @@ impl Scheduler {
             | TaskState::Delayed { .. }
             | TaskState::Live => return,
         }
-        if self.roster.present(to).is_none() {
+        if to == WorkerId::SHUFFLE_STORE {
+            if let Some(job) = self.jobs.get_mut(&output.task.stage.job) {
+                job.participants.insert(to);
+            }
+        } else if self.roster.present(to).is_none() {
             self.give_up_output(output.task, None);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windrow_model::{AttemptId, JobId, Limits, StageId, TaskId, Timestamp, WorkerId};
 
 use crate::admission::Admission;
+use crate::cut_off::Unreached;
 use crate::deadlines::Deadlines;
 use crate::exclusion::Places;
 use crate::job::Job;
@@ -36,6 +37,7 @@ pub struct Scheduler {
     /// Workers that are gone or lost, oldest first.
     pub(crate) departed: VecDeque<WorkerId>,
     pub(crate) places: Places,
+    pub(crate) unreached: Unreached,
     /// When the last active worker left.
     pub(crate) workerless_since: Timestamp,
     pub(crate) live: BTreeMap<AttemptId, TaskId>,
@@ -91,6 +93,7 @@ impl Scheduler {
             roster: Roster::default(),
             departed: VecDeque::new(),
             places: Places::default(),
+            unreached: Unreached::default(),
             workerless_since: Timestamp(0),
             live: BTreeMap::new(),
             known: BTreeMap::new(),

@@ -130,6 +130,7 @@ fn limits(rng: &mut Rng) -> Limits {
         },
         hang_timeout: seconds(rng.between(20, 40)),
         drain_deadline: seconds(rng.between(3, 20)),
+        shuffle_store: rng.chance(0.2),
         exclusion: Exclusion { first: seconds(rng.between(5, 30)), max: seconds(60), ..Exclusion::default() },
         ..Limits::default()
     }

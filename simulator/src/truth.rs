@@ -57,6 +57,8 @@ pub(crate) struct Inputs {
 pub(crate) struct Truth {
     pub fragments: BTreeMap<FragmentHash, Fragment>,
     contents: BTreeMap<AttemptId, Content>,
+    /// Outputs that were moved to the object store, which never fails.
+    pub objects: BTreeMap<AttemptId, TaskId>,
     /// The node of each worker id that was ever welcomed, by number.
     places: Vec<Option<u32>>,
     /// The tasks of a stage read the same outputs, one after the other.

@@ -1,7 +1,7 @@
 //! Workers that leave in order: what they hold moves to others, and nothing is computed again.
 
 use crate::support::cluster::TestCluster;
-use crate::support::cluster_processes::{Cluster, until};
+use crate::support::cluster_processes::{Cluster, Setup, until};
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
 use crate::support::{rows, tpch};
 use windrow_client::Client;
@@ -45,6 +45,39 @@ async fn a_drain_in_the_middle_of_a_job_recomputes_nothing() {
     let ended = wait_for_end(&cluster.url(), job).await;
     assert_nothing_ran_again(&ended);
     assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_all_workers_into_the_shuffle_store_recomputes_nothing() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let location = format!("{}/", folder.path().display());
+    let mut setup = Setup::of(2);
+    setup.coordinator_words = vec!["--shuffle-store".to_owned(), location];
+    let mut cluster = Cluster::set_up(setup).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 12).await;
+
+    for worker in client.client().workers().await.expect("workers are listed") {
+        client.client().drain(WorkerId(worker.id), None).await.expect("the worker is told");
+        wait_until_gone(&cluster.url(), worker.id).await;
+    }
+    assert!(folder.path().join(job.to_string()).is_dir(), "nobody was left to take the outputs");
+    // What is stored outlives the coordinator, too.
+    cluster.kill_coordinator();
+    cluster.start_coordinator().await;
+    cluster.start_worker();
+
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_nothing_ran_again(&ended);
+    assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
+    until("the outputs to be removed", || {
+        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+        std::future::ready((left == 0).then_some(()))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,9 +70,7 @@ async fn a_worker_that_does_not_hear_the_coordinators() {
     .await;
 }
 
-// Each failed fetch blames one output after three time-outs, and its task may run again on the wrong side of the cut.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a known limit: see docs/ARCHITECTURE.md"]
 async fn a_worker_cut_off_from_its_peers() {
     let Some(fleet) = Fleet::start().await else { return };
     let sql = tpch::query(9);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use windrow_client::Client;
 use windrow_model::{AttemptState, ErrorReport, JobId, JobState};
-use windrow_proto::Job;
+use windrow_proto::{Attempt, Job};
 
 use super::cluster_processes::DEADLINE;
 use super::{rows, tpch};
@@ -56,17 +56,17 @@ pub async fn wait_for_end(url: &str, job: JobId) -> Job {
     wait_until(url, job, "the end of the job", ended).await
 }
 
-/// Tasks with more than one successful attempt.
+/// Tasks with more than one successful attempt, and all that is known of their attempts.
 pub fn completed_twice(job: &Job) -> Vec<String> {
     let mut twice = Vec::new();
     for stage in &job.stages {
-        let mut successes: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut attempts: BTreeMap<u32, Vec<&Attempt>> = BTreeMap::new();
         for attempt in &stage.attempts {
-            let succeeded = AttemptState::from_name(&attempt.state) == Some(AttemptState::Succeeded);
-            *successes.entry(attempt.task).or_default() += u32::from(succeeded);
+            attempts.entry(attempt.task).or_default().push(attempt);
         }
-        let again = successes.into_iter().filter(|(_, count)| *count > 1);
-        twice.extend(again.map(|(task, count)| format!("{}.{task} succeeded {count} times", stage.index)));
+        let succeeded = |attempt: &&&Attempt| AttemptState::from_name(&attempt.state) == Some(AttemptState::Succeeded);
+        let again = attempts.into_iter().filter(|(_, attempts)| attempts.iter().filter(succeeded).count() > 1);
+        twice.extend(again.map(|(task, attempts)| format!("{}.{task}: {attempts:#?}", stage.index)));
     }
     twice
 }

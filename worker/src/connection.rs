@@ -206,6 +206,7 @@ impl Attached {
             }
             Some(to_worker::Kind::ReleaseJob(job)) => session.release_job(JobId(job)),
             Some(to_worker::Kind::CopyOutputs(copy)) => session.copy(copy, self.reports.clone()),
+            Some(to_worker::Kind::StoreOutputs(store)) => session.store(store, self.reports.clone()),
             Some(to_worker::Kind::RepointInputs(repoint)) => session.repoint(repoint),
             Some(to_worker::Kind::Welcome(_) | to_worker::Kind::Shutdown(_)) | None => {
                 tracing::error!("the coordinator sent a command that has no place here");

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use windrow_engine::shuffle::{OutputAt, ShuffleSource, TaskInputs};
 use windrow_engine::task::{TaskProgress, TaskRequest};
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
 use windrow_proto::{
-    CopyOutputs, FromWorker, InvalidMessage, OutputsCopied, RunTask, StageOutputs, TaskAttempt,
+    CopyOutputs, FromWorker, InvalidMessage, OutputsCopied, RunTask, StageOutputs, StoreOutputs, TaskAttempt,
     fragment_hash_from_wire, from_worker, required,
 };
 
@@ -17,6 +18,9 @@ use crate::copying::copy_output;
 use crate::executor::Executor;
 use crate::fetch::WorkerSource;
 use crate::fragments::Fragments;
+
+/// Outputs that are written to an object store at once: enough to hide its latency.
+const STORED_AT_ONCE: usize = 8;
 
 /// What the coordinator's commands act on.
 pub struct Session {
@@ -84,8 +88,23 @@ impl Session {
             if let Some(failure) = &failure {
                 tracing::warn!(peer = %WorkerId(from), failure, "map outputs could not be taken over");
             }
-            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure });
+            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure, stored: false });
             // Without a stream nobody waits for the answer; the inventory tells what was copied.
+            let _ = reports.send(FromWorker { kind: Some(kind) }).await;
+        });
+    }
+
+    /// Writes outputs to an object store, then says so.
+    pub fn store(&self, store: StoreOutputs, reports: mpsc::Sender<FromWorker>) {
+        let source = Arc::clone(&self.source);
+        self.source.network().spawn(async move {
+            let failure = store_all(&store, &source).await.err();
+            if let Some(failure) = &failure {
+                tracing::warn!(location = %store.location, failure, "map outputs could not be stored");
+            }
+            let (from, outputs) = (source.me().0, store.outputs);
+            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure, stored: true });
+            // Without a stream nobody waits for the answer: the outputs are still here.
             let _ = reports.send(FromWorker { kind: Some(kind) }).await;
         });
     }
@@ -150,6 +169,21 @@ async fn copy_all(copy: CopyOutputs, executor: &Executor, source: &WorkerSource)
         executor.adopt(output, figures, stored);
     }
     Ok(())
+}
+
+/// What was stored before an error goes with its job.
+async fn store_all(wanted: &StoreOutputs, source: &WorkerSource) -> Result<(), String> {
+    let described = |report: ErrorReport| report.to_string();
+    let objects = source.peers().objects(&wanted.location).map_err(described)?;
+    let puts = stream::iter(wanted.outputs.clone()).map(|output| {
+        let objects = Arc::clone(&objects);
+        async move {
+            let id = MapOutputId::try_from(output).map_err(|error| error.to_string())?;
+            let kept = source.store().get(id).ok_or_else(|| format!("the {id} is not here any more"))?;
+            objects.put(id, kept).await.map_err(|report| report.to_string())
+        }
+    });
+    puts.buffer_unordered(STORED_AT_ONCE).try_collect().await
 }
 
 fn stages(job: JobId, inputs: Vec<StageOutputs>) -> Result<BTreeMap<u32, Vec<OutputAt>>, InvalidMessage> {

@@ -35,6 +35,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         insecure: false,
         store: args.data_dir.map(|data_dir| StoreOptions::File { data_dir }),
         history: None,
+        shuffle_store: None,
         limits,
         engine: EngineOptions { plan_hook: Some(PlanHook(Arc::new(multiply))), ..EngineOptions::default() },
         build: BUILD.to_owned(),

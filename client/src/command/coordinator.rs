@@ -59,6 +59,7 @@ pub async fn run(args: CoordinatorArgs) -> Outcome {
         insecure: args.insecure,
         store: Some(store_of(args.store, args.data_dir)?),
         history,
+        shuffle_store: args.shuffle_store,
         limits,
         engine: Default::default(),
         build: BUILD.to_owned(),

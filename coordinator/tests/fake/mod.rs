@@ -34,6 +34,7 @@ pub fn options(listen: SocketAddr) -> CoordinatorOptions {
         insecure: false,
         store: None,
         history: None,
+        shuffle_store: None,
         limits: Limits::default(),
         engine: Default::default(),
         build: BUILD.to_owned(),

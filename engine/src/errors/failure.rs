@@ -3,7 +3,7 @@
 use std::io;
 
 use datafusion::error::DataFusionError;
-use windrow_model::{ErrorKind, ErrorReport, Failure, TaskId};
+use windrow_model::{ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, WorkerId};
 
 use super::cause::{self, Cause};
 use super::text;
@@ -13,8 +13,9 @@ use crate::shuffle::FetchError;
 pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
     let cause = cause::find(&error);
     match &cause {
-        Cause::Fetch(FetchError::Lost { output, worker, detail }) => {
-            return Failure::FetchFailed { output: *output, peer: *worker, detail: detail.clone() };
+        Cause::Fetch(FetchError::Lost { output, worker, detail }) => return fetch_failed(output, worker, detail, false),
+        Cause::Fetch(FetchError::Unreached { output, worker, detail }) => {
+            return fetch_failed(output, worker, detail, true);
         }
         Cause::Fetch(FetchError::Corrupt { output, worker, .. }) => {
             return Failure::Corrupt { output: *output, peer: *worker };
@@ -52,6 +53,10 @@ pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
         }
         _ => by_kind(report),
     }
+}
+
+fn fetch_failed(output: &MapOutputId, peer: &WorkerId, detail: &str, unreached: bool) -> Failure {
+    Failure::FetchFailed { output: *output, peer: *peer, detail: detail.to_owned(), unreached }
 }
 
 /// Like [`failure`]. An error that bad input causes names the task's input files, because the decoders do not.

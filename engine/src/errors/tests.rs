@@ -114,16 +114,20 @@ fn out_of_memory_names_the_operator() {
 #[test]
 fn failures_keep_their_type_through_wrappers() {
     let output = MapOutputId { task: task(), attempt: AttemptId { epoch: 1, n: 3 } };
-    let lost = FetchError::Lost { output, worker: WorkerId(4), detail: "gone".to_owned() };
-    let wrapped = DataFusionError::Shared(Arc::new(
-        DataFusionError::ArrowError(
-            Box::new(ArrowError::ExternalError(Box::new(DataFusionError::External(Box::new(lost))))),
-            None,
-        )
-        .context("merging"),
-    ));
-    let expected = Failure::FetchFailed { output, peer: WorkerId(4), detail: "gone".to_owned() };
-    assert_eq!(failure(wrapped, task()), expected);
+    let (worker, detail) = (WorkerId(4), "gone".to_owned());
+    let lost = FetchError::Lost { output, worker, detail: detail.clone() };
+    let unreached_peer = FetchError::Unreached { output, worker, detail: detail.clone() };
+    for (error, unreached) in [(lost, false), (unreached_peer, true)] {
+        let wrapped = DataFusionError::Shared(Arc::new(
+            DataFusionError::ArrowError(
+                Box::new(ArrowError::ExternalError(Box::new(DataFusionError::External(Box::new(error))))),
+                None,
+            )
+            .context("merging"),
+        ));
+        let expected = Failure::FetchFailed { output, peer: worker, detail: detail.clone(), unreached };
+        assert_eq!(failure(wrapped, task()), expected);
+    }
 
     let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
     assert_eq!(failure(DataFusionError::IoError(full), task()).name(), "disk-full");

@@ -1,10 +1,11 @@
 //! Moves rows between tasks: map outputs are written once per attempt and read by reduce partition.
 //!
-//! Architecture invariant: nothing here opens a connection. Bytes come through [`ShuffleSource`], so the same readers
-//! serve rows of the same process and rows of another machine.
+//! Architecture invariant: nothing here opens a connection to another worker. Bytes come through [`ShuffleSource`], so
+//! the same readers serve rows of the same process, of another machine and of an object store ([`ShuffleObjects`]).
 
 mod format;
 mod memory;
+mod objects;
 mod output;
 mod read;
 mod source;
@@ -12,6 +13,7 @@ mod writer;
 
 pub use format::ShuffleCompression;
 pub use memory::{HeldBytes, Relief, ShuffleMemory};
+pub use objects::ShuffleObjects;
 pub use output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 pub use read::{BYTES_FETCHED, ReadSelection, read};
 pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, TaskInputs};

@@ -64,8 +64,10 @@ pub trait ShuffleSource: Send + Sync + fmt::Debug {
 /// Why a map output could not be read. Blames the output, never the reader; travels as [`DataFusionError::External`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchError {
-    /// The output is gone, or its worker cannot be reached.
+    /// Its worker cannot give it.
     Lost { output: MapOutputId, worker: WorkerId, detail: String },
+    /// Its worker did not answer.
+    Unreached { output: MapOutputId, worker: WorkerId, detail: String },
     /// The bytes are not what was written.
     Corrupt { output: MapOutputId, worker: WorkerId, detail: String },
 }
@@ -73,6 +75,10 @@ pub enum FetchError {
 impl FetchError {
     pub fn lost(at: &OutputAt, detail: impl Into<String>) -> Self {
         FetchError::Lost { output: at.output, worker: at.worker, detail: detail.into() }
+    }
+
+    pub fn unreached(at: &OutputAt, detail: impl Into<String>) -> Self {
+        FetchError::Unreached { output: at.output, worker: at.worker, detail: detail.into() }
     }
 
     pub fn corrupt(at: &OutputAt, detail: impl Into<String>) -> Self {
@@ -83,7 +89,7 @@ impl FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FetchError::Lost { output, worker, detail } => {
+            FetchError::Lost { output, worker, detail } | FetchError::Unreached { output, worker, detail } => {
                 write!(f, "could not read the {output} from {worker}: {detail}")
             }
             FetchError::Corrupt { output, worker, detail } => {

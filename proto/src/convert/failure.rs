@@ -29,8 +29,8 @@ impl From<wire::ErrorReport> for ErrorReport {
     }
 }
 
-fn fetch_failure(output: MapOutputId, peer: WorkerId, detail: String) -> wire::FetchFailure {
-    wire::FetchFailure { output: Some(output.into()), peer: peer.0, detail }
+fn fetch_failure(output: MapOutputId, peer: WorkerId, detail: String, unreached: bool) -> wire::FetchFailure {
+    wire::FetchFailure { output: Some(output.into()), peer: peer.0, detail, unreached }
 }
 
 impl From<Failure> for wire::Failure {
@@ -39,12 +39,14 @@ impl From<Failure> for wire::Failure {
             Failure::Query(report) => Kind::Query(report.into()),
             Failure::UserCode(report) => Kind::UserCode(report.into()),
             Failure::OutOfMemory(report) => Kind::OutOfMemory(report.into()),
-            Failure::FetchFailed { output, peer, detail } => Kind::FetchFailed(fetch_failure(output, peer, detail)),
+            Failure::FetchFailed { output, peer, detail, unreached } => {
+                Kind::FetchFailed(fetch_failure(output, peer, detail, unreached))
+            }
             Failure::WorkerLost { worker } => Kind::WorkerLost(worker.0),
             Failure::Preempted { worker } => Kind::Preempted(worker.0),
             Failure::TimedOut { after_ms } => Kind::TimedOutAfterMs(after_ms),
             Failure::DiskFull { path } => Kind::DiskFullPath(path),
-            Failure::Corrupt { output, peer } => Kind::Corrupt(fetch_failure(output, peer, String::new())),
+            Failure::Corrupt { output, peer } => Kind::Corrupt(fetch_failure(output, peer, String::new(), false)),
             Failure::Panicked(report) => Kind::Panicked(report.into()),
             Failure::Unavailable(report) => Kind::Unavailable(report.into()),
             Failure::Internal(report) => Kind::Internal(report.into()),
@@ -69,6 +71,7 @@ impl TryFrom<wire::Failure> for Failure {
                 output: blamed_output(&fetch)?,
                 peer: WorkerId(fetch.peer),
                 detail: fetch.detail,
+                unreached: fetch.unreached,
             },
             Kind::WorkerLost(worker) => Failure::WorkerLost { worker: WorkerId(worker) },
             Kind::Preempted(worker) => Failure::Preempted { worker: WorkerId(worker) },
@@ -98,7 +101,7 @@ mod tests {
             Failure::Query(report()),
             Failure::UserCode(report()),
             Failure::OutOfMemory(report()),
-            Failure::FetchFailed { output, peer: WorkerId(6), detail: "reset".into() },
+            Failure::FetchFailed { output, peer: WorkerId(6), detail: "reset".into(), unreached: true },
             Failure::WorkerLost { worker: WorkerId(6) },
             Failure::Preempted { worker: WorkerId(6) },
             Failure::TimedOut { after_ms: 1500 },

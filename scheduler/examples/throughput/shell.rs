@@ -145,7 +145,7 @@ impl<'a> Shell<'a> {
             _ if due(attempt_every) => Some(Failure::Internal(ErrorReport::internal(format!("attempt {}", id.n)))),
             Some(input) if due(fetch_every) => {
                 let detail = "no route to host".to_owned();
-                Some(Failure::FetchFailed { output: input.output, peer: input.worker, detail })
+                Some(Failure::FetchFailed { output: input.output, peer: input.worker, detail, unreached: false })
             }
             _ => None,
         };

@@ -215,7 +215,11 @@ impl Cluster {
             "disk" => Failure::DiskFull { path: format!("/spill-{}", worker.0) },
             "fetch" => {
                 let (output, peer) = self.read_output(options[2]);
-                Failure::FetchFailed { output, peer, detail: "no such output".into() }
+                Failure::FetchFailed { output, peer, detail: "no such output".into(), unreached: false }
+            }
+            "unreached" => {
+                let (output, peer) = self.read_output(options[2]);
+                Failure::FetchFailed { output, peer, detail: "timed out".into(), unreached: true }
             }
             "corrupt" => {
                 let (output, peer) = self.read_output(options[2]);
@@ -326,6 +330,7 @@ fn set_limits(limits: &mut Limits, words: &[&str]) {
             "drain_deadline" => limits.drain_deadline = duration(),
             "ended_jobs_max" => limits.ended_jobs_max = number() as usize,
             "lease" => limits.lease = duration(),
+            "shuffle_store" => limits.shuffle_store = value == "on",
             "result_ttl" => limits.result_ttl = duration(),
             "no_worker_grace" => limits.no_worker_grace = duration(),
             other => panic!("unknown limit `{other}`"),

@@ -172,8 +172,8 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn random_inputs_break_no_invariant_and_a_kind_cluster_ends_every_job(choices in choices()) {
-        let mut world = World::new();
+    fn random_inputs_break_no_invariant_and_a_kind_cluster_ends_every_job(choices in choices(), stores in any::<bool>()) {
+        let mut world = World::new(stores);
         for choice in choices {
             world.act(choice);
         }
@@ -181,8 +181,8 @@ proptest! {
     }
 
     #[test]
-    fn recovery_agrees_with_what_was_recorded(choices in choices()) {
-        let mut world = World::new();
+    fn recovery_agrees_with_what_was_recorded(choices in choices(), stores in any::<bool>()) {
+        let mut world = World::new(stores);
         for choice in choices {
             world.act(choice);
         }
@@ -196,10 +196,11 @@ proptest! {
     #[test]
     fn a_failover_repeats_no_work(
         choices in choices(),
+        stores in any::<bool>(),
         last in (any::<u8>(), any::<u32>(), any::<u32>()),
         returns in prop::collection::vec((any::<bool>(), any::<u32>(), any::<u32>()), 0..20),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(stores);
         for choice in choices {
             world.act(choice);
         }
@@ -222,8 +223,8 @@ proptest! {
 
     /// With workers that answer, however many of them leave: nothing is lost, and nothing is stopped.
     #[test]
-    fn a_drain_repeats_no_work(choices in choices()) {
-        let mut world = World::new();
+    fn a_drain_repeats_no_work(choices in choices(), stores in any::<bool>()) {
+        let mut world = World::new(stores);
         world.cluster.limits.result_ttl = LONG;
         world.cluster.core = Scheduler::new(1, world.cluster.limits.clone());
         for choice in choices {
@@ -239,9 +240,9 @@ proptest! {
     }
 
     #[test]
-    fn the_same_inputs_give_the_same_journal(choices in choices()) {
+    fn the_same_inputs_give_the_same_journal(choices in choices(), stores in any::<bool>()) {
         let journal = || {
-            let mut world = World::new();
+            let mut world = World::new(stores);
             choices.iter().for_each(|choice| world.act(*choice));
             world.tick(LONG);
             world.cluster.journal

@@ -34,7 +34,7 @@ pub struct World {
 pub type Choice = (u8, u32, u32);
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(shuffle_store: bool) -> Self {
         let limits = Limits {
             lease: Duration::from_secs(20),
             running_jobs_max: 3,
@@ -49,6 +49,7 @@ impl World {
                 ..Speculation::default()
             },
             drain_deadline: Duration::from_secs(5),
+            shuffle_store,
             ..Limits::default()
         };
         World {
@@ -235,7 +236,7 @@ impl World {
             5 => Failure::Corrupt { output, peer },
             6 => Failure::DiskFull { path: "/spill".into() },
             7 => Failure::Internal(report),
-            _ => Failure::FetchFailed { output, peer, detail: "random".into() },
+            _ => Failure::FetchFailed { output, peer, detail: "random".into(), unreached: b & (1 << 31) != 0 },
         })
     }
 
@@ -274,9 +275,9 @@ impl World {
 
     /// A receiver answers for a batch.
     pub fn copy(&mut self, a: u32, fails: bool) {
-        let workers = self.present_workers();
+        let workers = self.present_workers().into_iter().chain([WorkerId::SHUFFLE_STORE]);
         let copying = |world: &mut Self, worker: &WorkerId| !world.cluster.fakes.get(*worker).copying.is_empty();
-        let copying: Vec<WorkerId> = workers.into_iter().filter(|worker| copying(self, worker)).collect();
+        let copying: Vec<WorkerId> = workers.filter(|worker| copying(self, worker)).collect();
         if copying.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use windrow_model::{
 };
 use windrow_scheduler::{CommittedTask, Record, RunTask};
 
+use crate::check::OBJECT_STORE;
 use crate::truth::Truth;
 use crate::workload::order_of;
 
@@ -81,7 +82,7 @@ impl Ledger {
             }
             Record::OutputsLost { outputs } => self.lose(outputs),
             Record::OutputsMoved { outputs, to } => {
-                let index = truth.place(*to);
+                let index = if *to == WorkerId::SHUFFLE_STORE { Some(OBJECT_STORE) } else { truth.place(*to) };
                 let has_it =
                     |output: &MapOutputId| index.is_some_and(|index| holders.contains(&(output.attempt, index)));
                 ensure!(outputs.iter().all(has_it), "S-10: {to} has never had all outputs that move to it");

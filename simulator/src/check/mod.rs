@@ -39,6 +39,9 @@ pub use figures::{Counts, Figures};
 pub(crate) use ledger::Ledger;
 pub(crate) use views::{compare_with_ledger, compare_with_recovered};
 
+/// Stands for the object store where the numbers of workers do.
+pub(crate) const OBJECT_STORE: u32 = u32::MAX;
+
 /// Results that are kept for so long outlive every run.
 const RESULT_TTL_LONG: Duration = Duration::from_secs(3_600);
 

@@ -167,11 +167,15 @@ impl Leader {
 
 /// What a worker reports, as the core hears it.
 fn fact(worker: WorkerId, report: Report) -> Input {
+    // It was told to copy its own outputs: into the object store.
+    let receiver = |from| if from == worker { WorkerId::SHUFFLE_STORE } else { worker };
     match report {
         Report::Started { attempt } => Input::AttemptStarted { worker, attempt },
         Report::Finished { attempt, output } => Input::AttemptFinished { worker, attempt, output },
         Report::Failed { attempt, failure } => Input::AttemptFailed { worker, attempt, failure },
-        Report::Copied { from, outputs } => Input::OutputsCopied { worker, from, outputs },
-        Report::NotCopied { from, outputs, detail } => Input::OutputsNotCopied { worker, from, outputs, detail },
+        Report::Copied { from, outputs } => Input::OutputsCopied { worker: receiver(from), from, outputs },
+        Report::NotCopied { from, outputs, detail } => {
+            Input::OutputsNotCopied { worker: receiver(from), from, outputs, detail }
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Tell {
     /// Each with the connection that was open when it was decided: what is said to a connection that has broken
     /// since is not said to the next one, whose worker has told what it has.
     messages: Vec<(Node, u64, Message)>,
+    /// What the object store is told.
+    for_store: Vec<Message>,
     outbox: Outbox,
     answers: Vec<(u64, Answer)>,
 }
@@ -48,19 +50,26 @@ impl Tell {
     }
 
     pub fn new(needs: u64, welcome: Option<Welcome>, mut outbox: Outbox, sessions: &Sessions) -> Tell {
+        let for_store = outbox.messages.iter().filter(|(worker, _)| *worker == WorkerId::SHUFFLE_STORE);
+        let for_store = for_store.map(|(_, message)| message.clone()).collect();
         let messages = std::mem::take(&mut outbox.messages).into_iter();
-        let to_session = |(worker, message)| sessions.of(worker).map(|(node, session)| (node, session, message));
-        Tell { needs, welcome, messages: messages.filter_map(to_session).collect(), outbox, answers: Vec::new() }
+        let to_session = |(worker, message)| {
+            let (node, session) = sessions.of(obeying(worker, &message))?;
+            Some((node, session, message))
+        };
+        let messages = messages.filter_map(to_session).collect();
+        Tell { needs, welcome, messages, for_store, outbox, answers: Vec::new() }
     }
 }
 
 impl Leader {
     pub(super) fn tell(&mut self, tell: Tell, cx: &mut Cx) {
-        let Tell { needs: _, welcome, messages, outbox, answers } = tell;
+        let Tell { needs: _, welcome, messages, for_store, outbox, answers } = tell;
         let here = self.seat.node();
         if let Some(Welcome { worker, node, session }) = welcome {
             cx.send(here, node, session, Body::Welcome { worker, epoch: self.epoch });
         }
+        for_store.iter().for_each(|message| release_objects(message, cx));
         for (node, session, message) in messages {
             log!(cx, "e{} tells {node}: {}", self.epoch, Described(&message));
             cx.judge.counter.count("message", message_kind(&message));
@@ -114,6 +123,23 @@ impl Leader {
             None => Input::PlanFailed { job, step, report: ErrorReport::invalid("there is no such table") },
         };
         self.step(input, cx);
+    }
+}
+
+/// Who does what the core wants of the object store: the worker that has the outputs.
+fn obeying(worker: WorkerId, message: &Message) -> WorkerId {
+    match message {
+        Message::CopyOutputs { from, .. } if worker == WorkerId::SHUFFLE_STORE => *from,
+        _ => worker,
+    }
+}
+
+/// Nobody needs these objects any more.
+fn release_objects(message: &Message, cx: &mut Cx) {
+    match message {
+        Message::ReleaseStages { stages } => cx.truth.objects.retain(|_, task| !stages.contains(&task.stage)),
+        Message::ReleaseJob { job } => cx.truth.objects.retain(|_, task| task.stage.job != *job),
+        _ => {}
     }
 }
 

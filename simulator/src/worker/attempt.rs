@@ -8,6 +8,7 @@ use windrow_model::{
 };
 use windrow_scheduler::{InputRef, RunTask};
 
+use crate::check::OBJECT_STORE;
 use crate::context::Cx;
 use crate::event::WorkerTimer;
 use crate::faults::Faults;
@@ -195,9 +196,15 @@ impl Worker {
     pub fn copied(&mut self, from: WorkerId, copies: Vec<(AttemptId, Kept)>, cx: &mut Cx) {
         let Some(process) = &mut self.process else { return };
         let outputs = copies.iter().map(|(attempt, kept)| MapOutputId { task: kept.task, attempt: *attempt }).collect();
-        log!(cx, "w{} has copied {} outputs of {from}", self.index, copies.len());
-        copies.iter().for_each(|(attempt, _)| cx.judge.holds(*attempt, self.index));
-        process.kept.extend(copies);
+        if process.id == Some(from) {
+            log!(cx, "w{} has stored {} outputs", self.index, copies.len());
+            copies.iter().for_each(|(attempt, _)| cx.judge.holds(*attempt, OBJECT_STORE));
+            cx.truth.objects.extend(copies.iter().map(|(attempt, kept)| (*attempt, kept.task)));
+        } else {
+            log!(cx, "w{} has copied {} outputs of {from}", self.index, copies.len());
+            copies.iter().for_each(|(attempt, _)| cx.judge.holds(*attempt, self.index));
+            process.kept.extend(copies);
+        }
         self.report(Report::Copied { from, outputs }, cx);
     }
 

@@ -18,8 +18,10 @@ const FETCH_PATIENCE: Duration = Duration::from_secs(4);
 enum Unreadable {
     /// The peer does not answer; it may later.
     Apart(MapOutputId, WorkerId),
-    /// The peer is not there any more, or does not have it.
+    /// The peer is not there any more.
     Gone(MapOutputId, WorkerId),
+    /// The peer does not have it.
+    Missing(MapOutputId, WorkerId),
 }
 
 impl World {
@@ -37,9 +39,14 @@ impl World {
 
     /// Whether somebody can read these outputs now.
     fn find_unreadable(&self, from: Node, inputs: &[InputRef]) -> Option<Unreadable> {
+        let stored = |input: &InputRef| self.cx.truth.objects.contains_key(&input.output.attempt);
         inputs.iter().find_map(|input| match self.reach(from, input.worker) {
+            _ if input.worker == WorkerId::SHUFFLE_STORE => {
+                (!stored(input)).then_some(Unreadable::Missing(input.output, input.worker))
+            }
             Ok(process) if process.kept.contains_key(&input.output.attempt) => None,
-            Ok(_) | Err(false) => Some(Unreadable::Gone(input.output, input.worker)),
+            Ok(_) => Some(Unreadable::Missing(input.output, input.worker)),
+            Err(false) => Some(Unreadable::Gone(input.output, input.worker)),
             Err(true) => Some(Unreadable::Apart(input.output, input.worker)),
         })
     }
@@ -52,7 +59,7 @@ impl World {
             None => self.find_unreadable(Node::Worker(index), &inputs),
         };
         let worker = &mut self.workers[index as usize];
-        let (output, peer) = match unreadable {
+        let (output, peer, unreached) = match unreadable {
             None => {
                 let read = self.cx.truth.read(&inputs);
                 return worker.inputs_read(attempt, read, &mut self.cx);
@@ -60,13 +67,15 @@ impl World {
             Some(Unreadable::Apart(..)) if !last_try => {
                 return worker.read_later(attempt, FETCH_PATIENCE, &mut self.cx);
             }
-            Some(Unreadable::Apart(output, peer) | Unreadable::Gone(output, peer)) => (output, peer),
+            Some(Unreadable::Apart(output, peer) | Unreadable::Gone(output, peer)) => (output, peer, true),
+            Some(Unreadable::Missing(output, peer)) => (output, peer, false),
         };
-        let failure = Failure::FetchFailed { output, peer, detail: "it does not serve it".to_owned() };
+        let failure = Failure::FetchFailed { output, peer, detail: "it does not serve it".to_owned(), unreached };
         worker.fail(attempt, failure, &mut self.cx);
     }
 
-    /// A receiver takes over outputs of a worker that leaves: all or none.
+    /// Outputs of a worker that leaves are taken over, all or none: by another one, or by the object store if it is told
+    /// to copy its own.
     pub(super) fn copy(&mut self, index: u32, from: WorkerId, outputs: Vec<MapOutputId>, last_try: bool) {
         let here = Node::Worker(index);
         let inputs: Vec<InputRef> = outputs.iter().map(|output| InputRef { output: *output, worker: from }).collect();
@@ -84,7 +93,7 @@ impl World {
             Some(Unreadable::Apart(..)) if !last_try => {
                 worker.copy_later(from, outputs, FETCH_PATIENCE, &mut self.cx);
             }
-            Some(Unreadable::Apart(..) | Unreadable::Gone(..)) => worker.not_copied(from, outputs, &mut self.cx),
+            Some(Unreadable::Apart(..) | Unreadable::Gone(..) | Unreadable::Missing(..)) => worker.not_copied(from, outputs, &mut self.cx),
         }
     }
 
@@ -94,7 +103,11 @@ impl World {
         };
         let remote: Vec<InputRef> = listing.parts.iter().filter_map(held).collect();
         let unreachable = match self.find_unreadable(Node::Client, &remote) {
-            Some(Unreadable::Apart(output, worker) | Unreadable::Gone(output, worker)) => Some((output, worker)),
+            Some(
+                Unreadable::Apart(output, worker)
+                | Unreadable::Gone(output, worker)
+                | Unreadable::Missing(output, worker),
+            ) => Some((output, worker)),
             None => {
                 let parts: Vec<MapOutputId> = listing.parts.iter().map(|(output, _)| *output).collect();
                 log!(self.cx, "order-{order} reads {} parts of step {}", parts.len(), listing.step);

@@ -1,4 +1,5 @@
-//! Reads map outputs for attempts: from this process's store directly, from peers over Arrow Flight.
+//! Reads map outputs for attempts: from this process's store directly, from peers over Arrow Flight, and from an object
+//! store what workers that left have moved there.
 
 mod moved;
 mod peers;
@@ -49,6 +50,10 @@ impl WorkerSource {
         WorkerSource { me, store, peers, moved, network }
     }
 
+    pub fn me(&self) -> WorkerId {
+        self.me
+    }
+
     pub fn store(&self) -> &Arc<ShuffleStore> {
         &self.store
     }
@@ -87,9 +92,11 @@ impl WorkerSource {
     /// One request per peer, several peers at a time, all into one bounded queue.
     fn remote(&self, parts: Vec<(usize, PartAt)>) -> Pieces {
         let (sender, receiver) = mpsc::channel(READ_AHEAD_MESSAGES);
-        let mut by_peer: BTreeMap<(WorkerId, u32), Vec<(usize, PartAt)>> = BTreeMap::new();
+        let mut by_peer: BTreeMap<(WorkerId, u32, usize), Vec<(usize, PartAt)>> = BTreeMap::new();
         for (index, part) in parts {
-            let key = (part.at.worker, part.at.output.task.stage.index);
+            // Objects are read one by one, so some of them at once.
+            let lane = if part.at.worker == WorkerId::SHUFFLE_STORE { index % PEERS_AT_ONCE } else { 0 };
+            let key = (part.at.worker, part.at.output.task.stage.index, lane);
             by_peer.entry(key).or_default().push((index, part));
         }
         let (peers, moved) = (Arc::clone(&self.peers), Arc::clone(&self.moved));

@@ -1,11 +1,15 @@
-//! One pooled connection per peer.
+//! One pooled connection per peer, and the object stores that outputs have moved to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
+use windrow_engine::shuffle::ShuffleObjects;
+use windrow_engine::stores::Stores;
+use windrow_model::ErrorReport;
 
 use crate::flight::{CHUNK_BYTES, FRAME_BYTES};
 
@@ -48,11 +52,12 @@ impl PeerLimits {
 pub struct Peers {
     limits: PeerLimits,
     channels: Mutex<BTreeMap<String, Channel>>,
+    stores: Arc<Stores>,
 }
 
 impl Peers {
     pub fn new(limits: PeerLimits) -> Self {
-        Peers { limits, channels: Mutex::default() }
+        Peers { limits, channels: Mutex::default(), stores: Stores::from_env() }
     }
 
     /// A client of the peer at `address`; connects on first use. Fails if `address` is not a URL.
@@ -67,6 +72,11 @@ impl Peers {
             }
         };
         Ok(FlightServiceClient::new(channel).max_decoding_message_size(CHUNK_BYTES + MESSAGE_OVERHEAD_BYTES))
+    }
+
+    /// The outputs in an object store at `location`.
+    pub fn objects(&self, location: &str) -> Result<Arc<ShuffleObjects>, ErrorReport> {
+        ShuffleObjects::open(location, &self.stores).map(Arc::new)
     }
 
     fn connect(&self, address: &str) -> Result<Channel, tonic::transport::Error> {

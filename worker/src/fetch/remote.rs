@@ -1,13 +1,16 @@
-//! Fetches parts from one peer: one request for all of them, resumed where a broken connection left off.
+//! Fetches parts from one place. From a peer with one request for all of them, resumed where a broken connection left
+//! off; from the object store one by one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::{FlightData, Ticket};
+use futures::TryStreamExt;
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd};
+use windrow_model::WorkerId;
 use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
 
 use super::{Moved, Peers};
@@ -64,7 +67,11 @@ impl PeerFetch {
         while self.done < self.parts.len() {
             let before = (self.done, self.offset);
             let from = self.follow();
-            let (broken, status) = match self.request(&from).await {
+            let requested = match self.parts[self.done].1.at.worker {
+                WorkerId::SHUFFLE_STORE => self.read_object(&from).await,
+                _ => self.request(&from).await,
+            };
+            let (broken, status) = match requested {
                 Ok(()) => {
                     fruitless = 0;
                     continue;
@@ -82,8 +89,11 @@ impl PeerFetch {
                 return Err(error);
             }
             fruitless = if (self.done, self.offset) == before { fruitless + 1 } else { 1 };
-            if fruitless >= FRUITLESS_MAX || !is_passing(&status) {
+            if !is_passing(&status) {
                 return Err(FetchError::lost(at, describe(&status)));
+            }
+            if fruitless >= FRUITLESS_MAX {
+                return Err(FetchError::unreached(at, describe(&status)));
             }
             tracing::debug!(output = %at.output, peer = %at.worker, offset = self.offset, error = %status, "fetch broke off, resuming");
             tokio::time::sleep(RESUME_BACKOFF * (1 << fruitless)).await;
@@ -112,6 +122,23 @@ impl PeerFetch {
             let message = next(&mut answer).await.map_err(Broken::Connection)?;
             self.accept(first, message).await?;
         }
+        Ok(())
+    }
+
+    /// Reads the next part from an object store.
+    async fn read_object(&mut self, location: &str) -> Result<(), Broken> {
+        let (index, part) = self.parts[self.done].clone();
+        let lost = |detail: String| Broken::Output(FetchError::lost(&part.at, detail));
+        let objects = self.peers.objects(location).map_err(|report| lost(report.to_string()))?;
+        let mut pieces = objects.read(index, part.clone(), self.offset);
+        while let Some(piece) = pieces.try_next().await.map_err(Broken::Output)? {
+            if let PartBytes::Chunk { bytes, .. } = &piece {
+                self.offset += bytes.len() as u64;
+            }
+            self.send(piece).await?;
+        }
+        self.done += 1;
+        self.offset = 0;
         Ok(())
     }
 

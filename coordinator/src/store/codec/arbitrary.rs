@@ -224,11 +224,8 @@ fn failure() -> impl Strategy<Value = Failure> {
         report().prop_map(Failure::Query),
         report().prop_map(Failure::UserCode),
         report().prop_map(Failure::OutOfMemory),
-        (output_id(), worker(), text()).prop_map(|(output, peer, detail)| Failure::FetchFailed {
-            output,
-            peer,
-            detail
-        }),
+        (output_id(), worker(), text(), any::<bool>())
+            .prop_map(|(output, peer, detail, unreached)| Failure::FetchFailed { output, peer, detail, unreached }),
         worker().prop_map(|worker| Failure::WorkerLost { worker }),
         worker().prop_map(|worker| Failure::Preempted { worker }),
         any::<u64>().prop_map(|after_ms| Failure::TimedOut { after_ms }),

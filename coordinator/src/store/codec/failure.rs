@@ -30,8 +30,8 @@ impl From<pb::ErrorReport> for ErrorReport {
     }
 }
 
-fn fetch_failure(output: &MapOutputId, peer: &WorkerId, detail: &str) -> pb::FetchFailure {
-    pb::FetchFailure { output: Some(output.into()), peer: peer.0, detail: detail.to_owned() }
+fn fetch_failure(output: &MapOutputId, peer: &WorkerId, detail: &str, unreached: bool) -> pb::FetchFailure {
+    pb::FetchFailure { output: Some(output.into()), peer: peer.0, detail: detail.to_owned(), unreached }
 }
 
 impl From<&Failure> for pb::Failure {
@@ -40,12 +40,14 @@ impl From<&Failure> for pb::Failure {
             Failure::Query(report) => Kind::Query(report.into()),
             Failure::UserCode(report) => Kind::UserCode(report.into()),
             Failure::OutOfMemory(report) => Kind::OutOfMemory(report.into()),
-            Failure::FetchFailed { output, peer, detail } => Kind::FetchFailed(fetch_failure(output, peer, detail)),
+            Failure::FetchFailed { output, peer, detail, unreached } => {
+                Kind::FetchFailed(fetch_failure(output, peer, detail, *unreached))
+            }
             Failure::WorkerLost { worker } => Kind::WorkerLost(worker.0),
             Failure::Preempted { worker } => Kind::Preempted(worker.0),
             Failure::TimedOut { after_ms } => Kind::TimedOutAfterMs(*after_ms),
             Failure::DiskFull { path } => Kind::DiskFullPath(path.clone()),
-            Failure::Corrupt { output, peer } => Kind::Corrupt(fetch_failure(output, peer, "")),
+            Failure::Corrupt { output, peer } => Kind::Corrupt(fetch_failure(output, peer, "", false)),
             Failure::Panicked(report) => Kind::Panicked(report.into()),
             Failure::Unavailable(report) => Kind::Unavailable(report.into()),
             Failure::Internal(report) => Kind::Internal(report.into()),
@@ -66,6 +68,7 @@ impl TryFrom<pb::Failure> for Failure {
                 output: blamed_output(&fetch)?,
                 peer: WorkerId(fetch.peer),
                 detail: fetch.detail,
+                unreached: fetch.unreached,
             },
             Kind::WorkerLost(worker) => Failure::WorkerLost { worker: WorkerId(worker) },
             Kind::Preempted(worker) => Failure::Preempted { worker: WorkerId(worker) },
