@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use windrow_client::Client;
 use windrow_proto::Worker;
 
@@ -21,8 +21,8 @@ const ALL: [&str; 8] =
 
 /// Fleets that this process has started: each has a network of its own.
 static STARTED: AtomicU32 = AtomicU32::new(0);
-/// One image is built at a time.
-static BUILDING: Mutex<()> = Mutex::new(());
+/// One fleet at a time: two would take this machine's time from each other, and tests count seconds.
+static ONE: Mutex<()> = Mutex::const_new(());
 
 /// Gone when dropped, with its network and its image.
 pub struct Fleet {
@@ -30,7 +30,10 @@ pub struct Fleet {
     image: String,
     /// The first three numbers of all addresses.
     net: String,
+    /// As `--limit lease=…` takes it.
+    lease: &'static str,
     out: TempDir,
+    _one: MutexGuard<'static, ()>,
 }
 
 fn run(command: &mut Command) -> Output {
@@ -68,7 +71,6 @@ fn can_run() -> bool {
 
 /// A file system with our binary, etcd, and the libraries that both need; made anew for a new binary.
 fn root() -> PathBuf {
-    let _one = BUILDING.lock().unwrap_or_else(|broken| broken.into_inner());
     let made = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("container");
     let root = made.join("root");
     let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
@@ -98,11 +100,18 @@ fn root() -> PathBuf {
 }
 
 impl Fleet {
-    /// Starts everything and waits for the workers. `None` where there are no containers.
+    /// Starts everything and waits for the workers, of which none is lost because this machine is busy. `None` where
+    /// there are no containers.
     pub async fn start() -> Option<Fleet> {
+        Fleet::start_with_lease("10s").await
+    }
+
+    /// The same, and a silent worker is lost after `lease`.
+    pub async fn start_with_lease(lease: &'static str) -> Option<Fleet> {
         if !can_run() {
             return None;
         }
+        let one = ONE.lock().await;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
         let project = format!("windrow-test-{pid}-{number}");
@@ -110,7 +119,9 @@ impl Fleet {
             image: format!("{project}:latest"),
             project,
             net: format!("10.{}.{}", 128 + pid / 200 % 100, pid % 200 + number),
+            lease,
             out: tempfile::tempdir().expect("a temporary folder"),
+            _one: one,
         };
         tpch::generated(SCALE);
         run_well(Command::new("docker").args(["build", "--quiet", "--tag", &fleet.image]).arg(root()));
@@ -123,7 +134,7 @@ impl Fleet {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/container/compose.yml");
         let mut command = Command::new("docker-compose");
         command.args(["--project-name", &self.project, "--file", file]);
-        command.env("IMAGE", &self.image).env("NET", &self.net).env("OUT", self.out.path());
+        command.env("IMAGE", &self.image).env("NET", &self.net).env("OUT", self.out.path()).env("LEASE", self.lease);
         command.env("DATA", tpch::generated(SCALE));
         command
     }

@@ -25,7 +25,7 @@ async fn in_the_middle(fleet: &Fleet, job: JobId) {
 
 /// A copy of a table is under way when `cut` happens; it ends well, and stays as it is when all is healed.
 async fn a_copy_survives(cut: impl FnOnce(&Fleet)) {
-    let Some(fleet) = Fleet::start().await else { return };
+    let Some(fleet) = Fleet::start_with_lease("2s").await else { return };
     let wanted = oracle_lines("SELECT * FROM lineitem").await;
     let folder = fleet.out().join("copy");
     let job = submit(&fleet, &format!("COPY lineitem TO '{}/' STORED AS PARQUET", folder.display())).await;
