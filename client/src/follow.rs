@@ -1,9 +1,10 @@
 //! From a submitted job to its printed rows, the same for an embedded cluster and a remote one.
 
 use std::io::{self, BufWriter, Write};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use windrow_client::Client;
+use windrow_client::{Client, JobUpdates};
 use windrow_client::result::{self, RowStream, StepResult};
 use windrow_client::rows::{PrintError, RowFormat, RowPrinter};
 use windrow_model::{ErrorKind, ErrorReport, JobId, JobState};
@@ -16,37 +17,43 @@ use crate::summary::Summary;
 /// Rows are handed to the system in pieces of this size.
 const OUT_BUFFER_BYTES: usize = 256 << 10;
 
-/// What Ctrl-C does to a job that is followed.
+/// A coordinator that went away is looked for for so long: a standby takes over, or a restart ends, within seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+/// Where a job that is followed runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnInterrupt {
-    /// The cluster ends with this process anyway.
-    CancelJob,
-    /// The job belongs to the cluster and goes on.
-    Detach,
+pub enum RunsOn<'a> {
+    /// A cluster that ends with this process: Ctrl-C cancels the job.
+    ThisProcess,
+    /// The cluster of these coordinators, to which it belongs: Ctrl-C leaves it alone, and when a coordinator goes away
+    /// the next one is looked for.
+    Cluster { coordinators: &'a str },
 }
 
 /// Shows progress until the job has ended, prints its rows, and last its summary.
 ///
 /// # Errors
 /// The job's own error, with its kind.
-pub async fn follow(client: &Client, job: JobId, format: RowFormat, on_interrupt: OnInterrupt) -> Outcome {
-    let ended = until_end(client, job, on_interrupt).await?;
+pub async fn follow(client: Client, job: JobId, format: RowFormat, runs_on: RunsOn<'_>) -> Outcome {
+    let (client, ended) = until_end(client, job, runs_on).await?;
     let outcome = match outcome_of(&ended) {
         Ok(()) => tokio::select! {
-            printed = print_results(client, &ended, format) => printed,
-            _ = tokio::signal::ctrl_c() => Err(PrintError::Report(left_alone(job, on_interrupt))),
+            printed = print_results(&client, &ended, format) => printed,
+            _ = tokio::signal::ctrl_c() => Err(PrintError::Report(left_alone(job, runs_on))),
         },
         Err(report) => Err(PrintError::Report(report)),
     };
     let summary = Summary::new(&ended, *outcome.as_ref().unwrap_or(&0));
     match format {
         RowFormat::Json => eprintln!("{}", summary.object()),
-        RowFormat::Table | RowFormat::Csv => eprintln!("{}", summary.line(on_interrupt == OnInterrupt::CancelJob)),
+        RowFormat::Table | RowFormat::Csv => eprintln!("{}", summary.line(runs_on == RunsOn::ThisProcess)),
     }
     printed(outcome.map(|_| ()))
 }
 
-async fn until_end(client: &Client, job: JobId, on_interrupt: OnInterrupt) -> Outcome<Job> {
+/// The job at its end, and the client of the coordinator that told it.
+async fn until_end(mut client: Client, job: JobId, runs_on: RunsOn<'_>) -> Outcome<(Client, Job)> {
     let mut progress = Progress::new();
     let mut updates = client.watch(job).await?;
     let mut last = None;
@@ -61,13 +68,16 @@ async fn until_end(client: &Client, job: JobId, on_interrupt: OnInterrupt) -> Ou
                 Ok(None) => break,
                 Err(report) => {
                     progress.clear();
-                    return Err(report);
+                    (client, updates) = tokio::select! {
+                        found = find_next_leader(job, runs_on, report) => found?,
+                        _ = tokio::signal::ctrl_c() => return Err(left_alone(job, runs_on)),
+                    };
                 }
             },
             _ = tokio::signal::ctrl_c() => {
                 progress.clear();
-                if on_interrupt == OnInterrupt::Detach || interrupted {
-                    return Err(left_alone(job, on_interrupt));
+                if runs_on != RunsOn::ThisProcess || interrupted {
+                    return Err(left_alone(job, runs_on));
                 }
                 interrupted = true;
                 client.cancel(job).await?;
@@ -75,17 +85,41 @@ async fn until_end(client: &Client, job: JobId, on_interrupt: OnInterrupt) -> Ou
         }
     }
     progress.clear();
-    match last {
-        Some(job) => Ok(job),
-        None => client.job(job).await,
+    let ended = match last {
+        Some(job) => job,
+        None => client.job(job).await?,
+    };
+    Ok((client, ended))
+}
+
+/// The coordinator has gone, and jobs outlive it: whoever leads next tells how this one goes on.
+async fn find_next_leader(job: JobId, runs_on: RunsOn<'_>, gone: ErrorReport) -> Outcome<(Client, JobUpdates)> {
+    let coordinators = match runs_on {
+        RunsOn::Cluster { coordinators } if gone.kind == ErrorKind::Unavailable => coordinators,
+        RunsOn::Cluster { .. } | RunsOn::ThisProcess => return Err(gone),
+    };
+    eprintln!("the coordinator has gone; {job} goes on, waiting for the next coordinator …");
+    let began = Instant::now();
+    loop {
+        let watched = async {
+            let client = Client::connect(coordinators).await?;
+            let updates = client.watch(job).await?;
+            Ok((client, updates))
+        };
+        match watched.await {
+            Ok(found) => return Ok(found),
+            Err(ErrorReport { kind: ErrorKind::Unavailable, .. }) if began.elapsed() < PATIENCE => {}
+            Err(report) => return Err(report),
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
 }
 
-fn left_alone(job: JobId, on_interrupt: OnInterrupt) -> ErrorReport {
+fn left_alone(job: JobId, runs_on: RunsOn<'_>) -> ErrorReport {
     let report = ErrorReport::new(ErrorKind::Cancelled, format!("stopped waiting for {job}"));
-    match on_interrupt {
-        OnInterrupt::CancelJob => report,
-        OnInterrupt::Detach => report
+    match runs_on {
+        RunsOn::ThisProcess => report,
+        RunsOn::Cluster { .. } => report
             .with_detail("the job itself goes on")
             .with_hint(format!("`windrow job {job}` shows it, `windrow cancel {job}` ends it")),
     }

@@ -43,6 +43,36 @@ async fn a_job_goes_on_without_its_client_and_is_found_by_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_follows_the_next_leader() {
+    let sql = tpch::query(9);
+    let wanted = oracle_lines(&sql).await;
+    let mut cluster = Cluster::start(2).await;
+    let url = cluster.url();
+    let submitter = Command::new(windrow())
+        .args(["submit", "--coordinator", &url, "--wait", "--output", "csv", "-e", &script(&sql)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("windrow starts");
+    until("the job to be in its middle", || async {
+        let jobs = Client::connect(&url).await.ok()?.jobs(true).await.ok()?;
+        jobs.first().filter(|job| tasks_done(job) >= 12).map(drop)
+    })
+    .await;
+
+    cluster.kill_coordinator();
+    cluster.start_coordinator().await;
+
+    let output = submitter.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("waiting for the next coordinator"), "{said}");
+    let rows = String::from_utf8_lossy(&output.stdout).lines().count() - 1;
+    assert_eq!(rows, wanted.len(), "rows below the header");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_asked_to_stop_in_the_middle_of_a_job_goes_on_after_its_restart() {
     let sql = tpch::query(9);
     let wanted = oracle_lines(&sql).await;

@@ -8,7 +8,7 @@ use super::load::{load, set_up};
 use super::machine::worker_memory;
 use super::submit::explain;
 use crate::cli::RunArgs;
-use crate::follow::{OnInterrupt, follow};
+use crate::follow::{RunsOn, follow};
 use crate::outcome::Outcome;
 
 pub async fn run(args: RunArgs) -> Outcome {
@@ -30,5 +30,5 @@ async fn run_job(client: &Client, job: Job, args: &RunArgs) -> Outcome {
         return explain(client, job, format).await;
     }
     let submitted = client.submit(job.spec).await?;
-    follow(client, submitted.job, format, OnInterrupt::CancelJob).await
+    follow(client.clone(), submitted.job, format, RunsOn::ThisProcess).await
 }

@@ -7,7 +7,7 @@ use windrow_client::rows::{PrintError, RowFormat};
 
 use super::load::{load, set_up};
 use crate::cli::SubmitArgs;
-use crate::follow::{OnInterrupt, follow, print_text};
+use crate::follow::{RunsOn, follow, print_text};
 use crate::outcome::{Outcome, printed};
 
 pub async fn run(args: SubmitArgs) -> Outcome {
@@ -23,7 +23,8 @@ pub async fn run(args: SubmitArgs) -> Outcome {
         if format != RowFormat::Json {
             eprintln!("submitted {}", submitted.job);
         }
-        return follow(&client, submitted.job, format, OnInterrupt::Detach).await;
+        let runs_on = RunsOn::Cluster { coordinators: &args.cluster.coordinator };
+        return follow(client, submitted.job, format, runs_on).await;
     }
     let id = submitted.job.to_string();
     printed(match format {
