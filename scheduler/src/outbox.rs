@@ -143,7 +143,7 @@ pub enum Message {
     },
     /// Fetch these whole map outputs from a draining peer and keep them under the same ids,
     /// then answer for each of them, with `OutputsCopied` or `OutputsNotCopied`: one that was released meanwhile does not
-    /// keep the others.
+    /// keep the others. Told to `WorkerId::SHUFFLE_STORE`, it is the peer that writes them to the object store.
     CopyOutputs {
         outputs: Vec<MapOutputId>,
         from: WorkerId,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use windrow_engine::shuffle::{
-    HeldChunk, OutputAt, PartAt, PartBytes, PartEnd, PartitionIndex, ShuffleFile, ShuffleMemory, StoredOutput,
+    FetchError, HeldChunk, OutputAt, PartAt, PartBytes, PartEnd, PartitionIndex, ShuffleFile, ShuffleMemory, StoredOutput,
 };
 
 use crate::fetch::{Moved, PeerFetch, Peers};
@@ -15,22 +15,43 @@ use crate::fetch::{Moved, PeerFetch, Peers};
 /// Pieces that wait to be stored: bytes that are under way are nobody's memory yet.
 const PIECES_WAITING: usize = 4;
 
+/// Why an output was not copied.
+#[derive(Debug)]
+pub struct NotCopied {
+    /// For the coordinator's log.
+    pub detail: String,
+    /// Others from the same peer would not fare better.
+    pub peer_is_silent: bool,
+}
+
+impl From<String> for NotCopied {
+    fn from(detail: String) -> Self {
+        NotCopied { detail, peer_is_silent: false }
+    }
+}
+
+impl From<FetchError> for NotCopied {
+    fn from(error: FetchError) -> Self {
+        NotCopied { detail: error.to_string(), peer_is_silent: matches!(error, FetchError::Unreached { .. }) }
+    }
+}
+
 /// Fetches one output of `partitions` partitions, verified. It is held from `memory` while that has room, and goes
-/// into a file at `path` otherwise. Errors are text for the coordinator's log.
+/// into a file at `path` otherwise.
 pub async fn copy_output(
     peers: Arc<Peers>,
     at: OutputAt,
     partitions: u32,
     memory: Arc<ShuffleMemory>,
     path: PathBuf,
-) -> Result<StoredOutput, String> {
+) -> Result<StoredOutput, NotCopied> {
     let parts = (0..partitions).map(|partition| (partition as usize, PartAt { at: at.clone(), partition }));
     let (sender, mut pieces) = mpsc::channel(PIECES_WAITING);
     let fetch = PeerFetch::new(peers, Arc::<Moved>::default(), parts.collect(), sender);
     let _fetching = AbortOnDropHandle::new(tokio::spawn(fetch.run()));
     let mut copy = Copy::new(memory, path);
     while copy.index.len() < partitions as usize {
-        let piece = pieces.recv().await.ok_or("the peer's answer ended early")?.map_err(|error| error.to_string())?;
+        let piece = pieces.recv().await.ok_or_else(|| "the peer's answer ended early".to_owned())??;
         copy.accept(piece)?;
     }
     Ok(copy.finish())

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use windrow_engine::shuffle::{OutputAt, ShuffleSource, TaskInputs};
 use windrow_engine::task::{TaskProgress, TaskRequest};
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
 use windrow_proto::{
-    CopyOutputs, FromWorker, InvalidMessage, OutputsCopied, RunTask, StageOutputs, StoreOutputs, TaskAttempt,
+    CopyOutputs, FromWorker, InvalidMessage, OutputsCopied, RunTask, StageOutputs, StoreOutputs,
     fragment_hash_from_wire, from_worker, required,
 };
 
-use crate::copying::copy_output;
+use crate::copying::{NotCopied, copy_output};
 use crate::executor::Executor;
 use crate::fetch::WorkerSource;
 use crate::fragments::Fragments;
@@ -78,34 +78,29 @@ impl Session {
         }
     }
 
-    /// Takes outputs over from a peer, then says so.
+    /// Takes outputs over from a peer, then says which it has.
     pub fn copy(&self, copy: CopyOutputs, reports: mpsc::Sender<FromWorker>) {
         let (executor, source) = (Arc::clone(&self.executor), Arc::clone(&self.source));
         self.source.network().spawn(async move {
-            let (from, ids) = (copy.from, copy.outputs.iter().filter_map(|kept| kept.attempt).filter_map(id_of));
-            let outputs = ids.collect();
-            let failure = copy_all(copy, &executor, &source).await.err();
-            if let Some(failure) = &failure {
-                tracing::warn!(peer = %WorkerId(from), failure, "map outputs could not be taken over");
+            let from = WorkerId(copy.from);
+            let copied = copy_each(copy, &executor, &source).await;
+            if let Some(detail) = &copied.detail {
+                tracing::warn!(peer = %from, detail, outputs = copied.missing.len(), "map outputs could not be taken over");
             }
-            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure, stored: false });
-            // Without a stream nobody waits for the answer; the inventory tells what was copied.
-            let _ = reports.send(FromWorker { kind: Some(kind) }).await;
+            copied.report(from, false, &reports).await;
         });
     }
 
-    /// Writes outputs to an object store, then says so.
+    /// Writes outputs to an object store, then says which are there.
     pub fn store(&self, store: StoreOutputs, reports: mpsc::Sender<FromWorker>) {
         let source = Arc::clone(&self.source);
         self.source.network().spawn(async move {
-            let failure = store_all(&store, &source).await.err();
-            if let Some(failure) = &failure {
-                tracing::warn!(location = %store.location, failure, "map outputs could not be stored");
+            let location = store.location.clone();
+            let stored = store_each(store, &source).await;
+            if let Some(detail) = &stored.detail {
+                tracing::warn!(location, detail, outputs = stored.missing.len(), "map outputs could not be stored");
             }
-            let (from, outputs) = (source.me().0, store.outputs);
-            let kind = from_worker::Kind::OutputsCopied(OutputsCopied { from, outputs, failure, stored: true });
-            // Without a stream nobody waits for the answer: the outputs are still here.
-            let _ = reports.send(FromWorker { kind: Some(kind) }).await;
+            stored.report(source.me(), true, &reports).await;
         });
     }
 
@@ -146,44 +141,100 @@ impl Session {
     }
 }
 
-fn id_of(attempt: TaskAttempt) -> Option<windrow_proto::MapOutputId> {
-    Some(windrow_proto::MapOutputId { task: Some(attempt.task?), attempt: Some(attempt.attempt?) })
+/// What became of outputs that were to be taken over.
+#[derive(Default)]
+struct TakenOver {
+    there: Vec<windrow_proto::MapOutputId>,
+    missing: Vec<windrow_proto::MapOutputId>,
+    /// Why the last one is missing.
+    detail: Option<String>,
 }
 
-/// All or none: what was copied before an error is dropped again.
-async fn copy_all(copy: CopyOutputs, executor: &Executor, source: &WorkerSource) -> Result<(), String> {
+impl TakenOver {
+    fn note(&mut self, output: windrow_proto::MapOutputId, outcome: Result<(), String>) {
+        match outcome {
+            Ok(()) => self.there.push(output),
+            Err(detail) => {
+                self.missing.push(output);
+                self.detail = Some(detail);
+            }
+        }
+    }
+
+    /// Without a stream nobody waits for the answer: the inventory tells what was copied, and what was stored is here.
+    async fn report(self, from: WorkerId, stored: bool, reports: &mpsc::Sender<FromWorker>) {
+        for (outputs, failure) in [(self.there, None), (self.missing, self.detail)] {
+            if !outputs.is_empty() {
+                let answer = OutputsCopied { from: from.0, outputs, failure, stored };
+                let _ = reports.send(FromWorker { kind: Some(from_worker::Kind::OutputsCopied(answer)) }).await;
+            }
+        }
+    }
+}
+
+/// One after the other, until the peer does not answer.
+async fn copy_each(copy: CopyOutputs, executor: &Executor, source: &WorkerSource) -> TakenOver {
     let from = WorkerId(copy.from);
-    let mut copied = Vec::with_capacity(copy.outputs.len());
+    let (mut taken, mut silent) = (TakenOver::default(), None);
     for kept in copy.outputs {
-        let attempt = required(kept.attempt, "KeptOutput.attempt").map_err(|error| error.to_string())?;
-        let output = id_of(attempt).ok_or("an output without an id")?;
-        let output = MapOutputId::try_from(output).map_err(|error| error.to_string())?;
-        let figures = TaskOutput::from(required(kept.output, "KeptOutput.output").map_err(|error| error.to_string())?);
-        let at = OutputAt { output, worker: from, address: copy.address.clone() };
-        let (peers, store) = (Arc::clone(source.peers()), source.store());
-        let partitions = figures.partition_bytes.len() as u32;
-        let stored = copy_output(peers, at, partitions, store.memory(), store.new_path(output)).await?;
-        copied.push((output, figures, stored));
+        let id = kept.attempt.and_then(|attempt| {
+            Some(windrow_proto::MapOutputId { task: Some(attempt.task?), attempt: Some(attempt.attempt?) })
+        });
+        let Some(output) = id else {
+            tracing::error!(?kept, "the coordinator named an output without an id");
+            continue;
+        };
+        let copied = match &silent {
+            Some(detail) => Err(NotCopied::from(String::clone(detail))),
+            None => copy_one(from, &copy.address, output, kept.output, executor, source).await,
+        };
+        if let Err(NotCopied { detail, peer_is_silent: true }) = &copied {
+            silent = Some(detail.clone());
+        }
+        taken.note(output, copied.map_err(|error| error.detail));
     }
-    for (output, figures, stored) in copied {
-        executor.adopt(output, figures, stored);
-    }
+    taken
+}
+
+async fn copy_one(
+    from: WorkerId,
+    address: &str,
+    output: windrow_proto::MapOutputId,
+    figures: Option<windrow_proto::TaskOutput>,
+    executor: &Executor,
+    source: &WorkerSource,
+) -> Result<(), NotCopied> {
+    let described = |error: InvalidMessage| error.to_string();
+    let output = MapOutputId::try_from(output).map_err(described)?;
+    let figures = TaskOutput::from(required(figures, "KeptOutput.output").map_err(described)?);
+    let at = OutputAt { output, worker: from, address: address.to_owned() };
+    let (peers, store) = (Arc::clone(source.peers()), source.store());
+    let partitions = figures.partition_bytes.len() as u32;
+    let stored = copy_output(peers, at, partitions, store.memory(), store.new_path(output)).await?;
+    executor.adopt(output, figures, stored);
     Ok(())
 }
 
-/// What was stored before an error goes with its job.
-async fn store_all(wanted: &StoreOutputs, source: &WorkerSource) -> Result<(), String> {
-    let described = |report: ErrorReport| report.to_string();
-    let objects = source.peers().objects(&wanted.location).map_err(described)?;
-    let puts = stream::iter(wanted.outputs.clone()).map(|output| {
-        let objects = Arc::clone(&objects);
+async fn store_each(wanted: StoreOutputs, source: &WorkerSource) -> TakenOver {
+    let mut taken = TakenOver::default();
+    let objects = source.peers().objects(&wanted.location);
+    let puts = stream::iter(wanted.outputs).map(|output| {
+        let objects = &objects;
         async move {
-            let id = MapOutputId::try_from(output).map_err(|error| error.to_string())?;
-            let kept = source.store().get(id).ok_or_else(|| format!("the {id} is not here any more"))?;
-            objects.put(id, kept).await.map_err(|report| report.to_string())
+            let stored = async {
+                let objects = objects.as_ref().map_err(ErrorReport::to_string)?;
+                let id = MapOutputId::try_from(output).map_err(|error| error.to_string())?;
+                let kept = source.store().get(id).ok_or_else(|| format!("the {id} is not here any more"))?;
+                objects.put(id, kept).await.map_err(|report| report.to_string())
+            };
+            (output, stored.await)
         }
     });
-    puts.buffer_unordered(STORED_AT_ONCE).try_collect().await
+    let mut puts = puts.buffer_unordered(STORED_AT_ONCE);
+    while let Some((output, stored)) = puts.next().await {
+        taken.note(output, stored);
+    }
+    taken
 }
 
 fn stages(job: JobId, inputs: Vec<StageOutputs>) -> Result<BTreeMap<u32, Vec<OutputAt>>, InvalidMessage> {

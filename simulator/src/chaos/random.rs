@@ -56,6 +56,9 @@ impl Script {
         if scope.coordinators > 1 && rng.chance(0.2) {
             script.split_brain(rng, scope);
         }
+        if scope.workers > 2 && rng.chance(0.2) {
+            script.isolate(rng, scope);
+        }
         script.incidents.sort_by_key(|(at, _)| *at);
         script
     }
@@ -75,6 +78,16 @@ impl Script {
             self.add(at, action);
         }
         self.incidents.sort_by_key(|(at, _)| *at);
+    }
+
+    /// The other workers do not reach one of them, which the coordinators hear.
+    fn isolate(&mut self, rng: &mut Rng, scope: Scope) {
+        let (at, lasts) = (rng.duration(Duration::ZERO, scope.lasts / 2), rng.millis(10_000, 90_000));
+        let alone = worker(rng, scope);
+        for other in (0..scope.workers).filter(|other| *other != alone) {
+            let cut = Cut { from: Some(Node::Worker(alone)), to: Some(Node::Worker(other)) };
+            self.add(at, Action::Partition { cut, lasts });
+        }
     }
 
     /// A leader that cannot reach the journal goes on, while another one is elected and workers go back and forth.

@@ -248,6 +248,38 @@ async fn an_output_that_is_gone_is_not_taken_over() {
     let peers = Arc::new(Peers::new(PeerLimits::for_memory(256 << 20)));
     let (memory, path) = (Arc::clone(&mine.memory), mine.store.new_path(at.output));
     let error = copy_output(peers, at, 1, memory, path).await.unwrap_err();
-    assert!(error.contains("does not have it"), "{error}");
+    assert!(error.detail.contains("does not have it") && !error.peer_is_silent, "{error:?}");
     assert_eq!(mine.memory.used_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_moves_into_an_object_store_is_read_there() {
+    let (mine, theirs) = (kept(64 << 20), kept(64 << 20));
+    theirs.store.insert(output_id(1, 0, 1), output(&theirs.memory, LEN, 1 << 20));
+    let (server, _server) = serve_peer(&theirs.store).await;
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("file://{}/", folder.path().display());
+    let stored = theirs.store.get(output_id(1, 0, 1)).unwrap();
+    let peers = Peers::new(PeerLimits::for_memory(256 << 20));
+    peers.objects(&location).unwrap().put(output_id(1, 0, 1), Arc::clone(&stored)).await.unwrap();
+    let all = stored.read_all().unwrap();
+    let moved = OutputAt { output: output_id(1, 0, 1), worker: WorkerId::SHUFFLE_STORE, address: location };
+
+    // Half of it has come from the worker when that goes.
+    let (address, proxy) = cutting_proxy(server, LEN as u64 / 2, 1).await;
+    let source = source(&mine);
+    let mut pieces = source.open(vec![part(PEER, 1, address)]);
+    let Some(Ok(PartBytes::Chunk { bytes, .. })) = pieces.next().await else { panic!("nothing has come") };
+    let mut read = bytes.to_vec();
+    source.moved().note(moved.clone());
+    drop(proxy);
+    while let Some(piece) = pieces.next().await {
+        if let PartBytes::Chunk { bytes, .. } = piece.unwrap() {
+            read.extend_from_slice(&bytes);
+        }
+    }
+    assert!(read == all, "{} bytes of {LEN} or others have come", read.len());
+
+    let at_once = fetch(&source, vec![PartAt { at: moved, partition: 0 }]).await.unwrap();
+    assert!(at_once[0] == all);
 }
