@@ -3,6 +3,7 @@
 use crate::support::cluster::TestCluster;
 use crate::support::cluster_processes::{Cluster, Setup, until};
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
+use crate::support::s3_server::{S3Server, weed};
 use crate::support::{rows, tpch};
 use windrow_client::Client;
 use windrow_model::{AttemptState, JobState, WorkerId, WorkerState};
@@ -47,14 +48,13 @@ async fn a_drain_in_the_middle_of_a_job_recomputes_nothing() {
     assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_drain_of_all_workers_into_the_shuffle_store_recomputes_nothing() {
+/// All workers leave in the middle of a job, and the coordinator dies; a new worker finds their outputs at `location`.
+/// `stored` counts what is there.
+async fn assert_all_may_leave(location: &str, env: Vec<(String, String)>, stored: impl Fn() -> usize) {
     let sql = tpch::query(9);
     let wanted = oracle_lines(&sql).await;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let location = format!("{}/", folder.path().display());
-    let mut setup = Setup::of(2);
-    setup.coordinator_words = vec!["--shuffle-store".to_owned(), location];
+    let mut setup = Setup { env, ..Setup::of(2) };
+    setup.coordinator_words = vec!["--shuffle-store".to_owned(), location.to_owned()];
     let mut cluster = Cluster::set_up(setup).await;
     let client = TestCluster::attached(&cluster.url()).await;
     let job = client.submit(&script(&sql)).await.expect("the job is accepted");
@@ -64,8 +64,7 @@ async fn a_drain_of_all_workers_into_the_shuffle_store_recomputes_nothing() {
         client.client().drain(WorkerId(worker.id), None).await.expect("the worker is told");
         wait_until_gone(&cluster.url(), worker.id).await;
     }
-    assert!(folder.path().join(job.to_string()).is_dir(), "nobody was left to take the outputs");
-    // What is stored outlives the coordinator, too.
+    assert!(stored() > 0, "nobody was left to take the outputs, and they are not stored");
     cluster.kill_coordinator();
     cluster.start_coordinator().await;
     cluster.start_worker();
@@ -73,11 +72,23 @@ async fn a_drain_of_all_workers_into_the_shuffle_store_recomputes_nothing() {
     let ended = wait_for_end(&cluster.url(), job).await;
     assert_nothing_ran_again(&ended);
     assert_eq!(rows::sorted_lines(&client.result(&ended).await.expect("the rows are there")), wanted);
-    until("the outputs to be removed", || {
-        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
-        std::future::ready((left == 0).then_some(()))
-    })
-    .await;
+    until("the outputs to be removed", || std::future::ready((stored() == 0).then_some(()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_all_workers_into_a_shared_folder_recomputes_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let location = format!("{}/", folder.path().display());
+    let stored = || std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_all_may_leave(&location, Vec::new(), stored).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_all_workers_into_a_bucket_recomputes_nothing() {
+    let Some(weed) = weed() else { return };
+    let server = tokio::task::spawn_blocking(move || S3Server::start(&weed)).await.expect("a server");
+    let env = server.env().map(|(name, value)| (name.to_owned(), value)).into();
+    assert_all_may_leave("s3://lake/shuffle/", env, || server.count("shuffle/")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

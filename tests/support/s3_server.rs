@@ -1,7 +1,7 @@
 //! A real S3 server (SeaweedFS) with one bucket, `lake`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -65,19 +65,31 @@ impl S3Server {
     fn make_bucket(&self) {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
-            let script = format!(
-                "import boto3,botocore.config as c; boto3.client('s3', endpoint_url='{}', aws_access_key_id='{KEY}', \
-                 aws_secret_access_key='{SECRET}', region_name='us-east-1', \
-                 config=c.Config(connect_timeout=2, retries={{'max_attempts': 0}})).create_bucket(Bucket='lake')",
-                self.endpoint
-            );
-            let python = std::env::var("WINDROW_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-            let made = Command::new(python).args(["-c", &script]).output().expect("python3 runs");
+            let made = self.python(".create_bucket(Bucket='lake')");
             if made.status.success() {
                 return;
             }
             assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&made.stderr));
         }
+    }
+
+    /// Objects of the bucket whose keys begin with `prefix`, as far as one page lists them.
+    pub fn count(&self, prefix: &str) -> usize {
+        let listed = self.python(&format!(".list_objects_v2(Bucket='lake', Prefix='{prefix}')['KeyCount']"));
+        let text = String::from_utf8_lossy(&listed.stdout).trim().to_owned();
+        text.parse().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&listed.stderr)))
+    }
+
+    /// Prints what a call of boto3's client gives.
+    fn python(&self, call: &str) -> Output {
+        let script = format!(
+            "import boto3,botocore.config as c; print(boto3.client('s3', endpoint_url='{}', aws_access_key_id='{KEY}', \
+             aws_secret_access_key='{SECRET}', region_name='us-east-1', \
+             config=c.Config(connect_timeout=2, retries={{'max_attempts': 0}})){call})",
+            self.endpoint
+        );
+        let python = std::env::var("WINDROW_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        Command::new(python).args(["-c", &script]).output().expect("python3 runs")
     }
 
     /// What a program needs in its environment to use it.

@@ -174,7 +174,7 @@ fn plan() -> StepPlan {
 fn attempt_failed(job: u64) -> Record {
     let MapOutputId { task, attempt } = output(job, 1);
     let (output, peer, detail) = (output(job, 0), WorkerId(12), "reset".into());
-    let failure = Failure::FetchFailed { output, peer, detail, unreached: true };
+    let failure = Failure::FetchFailed { output, peer, detail, unreached: false };
     let blamed = Some(Blamed::Current { blames: 2 });
     Record::AttemptFailed { task, attempt, worker: WorkerId(13), failure, blamed, run: run(), at: at(4) }
 }
