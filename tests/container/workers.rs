@@ -72,7 +72,7 @@ async fn a_worker_that_does_not_hear_the_coordinators() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_cut_off_from_its_peers() {
-    let Some(fleet) = Fleet::start().await else { return };
+    let Some(fleet) = Fleet::start_with_lease("5s").await else { return };
     let sql = tpch::query(9);
     let wanted = oracle_lines(&sql).await;
     let job = submit(&fleet, &sql).await;
