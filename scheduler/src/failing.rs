@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windrow_model::{AttemptId, AttemptState, ErrorReport, Failure, MapOutputId, TaskId, WorkerId};
+use windrow_model::{AttemptId, AttemptState, ErrorReport, Failure, JobId, JobState, MapOutputId, TaskId, WorkerId};
 
 use crate::attempt::Ended;
 use crate::deadlines::Due;
@@ -21,6 +21,11 @@ impl Scheduler {
         self.note_blame(&failure, blamed);
         self.dirty.insert(id.stage.job);
         match self.decide_retry(id, attempt, &failure, blamed) {
+            // Rows of an earlier step are computed again while files are being published, which nothing interrupts. If
+            // the task fails once more after that, it ends the job.
+            Decision::FailJob(_) if self.is_committing(id.stage.job) => {
+                self.requeue(id, self.limits.retry_backoff, turn);
+            }
             Decision::FailJob(report) if !has_sibling || matches!(failure, Failure::Query(_)) => {
                 let report = self.name_attempt(id, attempt, worker, report);
                 self.fail_job(id.stage.job, report, failure.name(), turn);
@@ -50,11 +55,15 @@ impl Scheduler {
         let failure = Failure::FetchFailed { output, peer: worker, detail, unreached: false };
         let blames = self.task_of(output.task).map_or(0, |task| task.trouble().blames + 1);
         self.note_blame(&failure, Some(Blamed::Current { blames }));
-        if blames > self.limits.stage_reruns_max {
+        if blames > self.limits.stage_reruns_max && !self.is_committing(job) {
             self.fail_job(job, unreadable(&failure, blames), failure.name(), turn);
         } else {
             self.rerun_producer(output, turn);
         }
+    }
+
+    fn is_committing(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|job| job.state == JobState::Committing)
     }
 
     /// Takes an unreadable output away; its task runs again, on another worker if there is one.

@@ -17,7 +17,7 @@ pub(crate) struct Evidence {
     blames: BTreeMap<TaskId, u32>,
     /// Times that a worker's process ended while it ran the task.
     deaths: BTreeMap<TaskId, u32>,
-    /// Attempts that hung.
+    /// Attempts that hung, and attempts whose output vanished, perhaps before anybody heard of their end.
     hangs: BTreeMap<TaskId, u32>,
     pub plans_failed: BTreeSet<JobId>,
     pub commits_refused: BTreeSet<(JobId, u32)>,
@@ -39,6 +39,10 @@ impl Evidence {
 
     pub fn died_while_running(&mut self, task: TaskId) {
         *self.deaths.entry(task).or_default() += 1;
+    }
+
+    pub fn vanished(&mut self, task: TaskId) {
+        *self.hangs.entry(task).or_default() += 1;
     }
 
     pub fn hung(&mut self, task: TaskId) {

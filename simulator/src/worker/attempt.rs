@@ -158,6 +158,7 @@ impl Worker {
         }
         if cx.rng.chance(cx.faults.output_vanishes) {
             log!(cx, "w{} loses the output of {attempt}", self.index);
+            cx.judge.evidence.vanished(run.task);
         } else {
             process.kept.insert(attempt, Kept { task: run.task, output: output.clone() });
         }

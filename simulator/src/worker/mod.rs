@@ -122,6 +122,7 @@ impl Worker {
     pub fn wipe(&mut self, cx: &mut Cx) {
         if let Some(process) = &mut self.process {
             log!(cx, "{} loses {} outputs", Node::Worker(self.index), process.kept.len());
+            process.kept.values().for_each(|kept| cx.judge.evidence.vanished(kept.task));
             process.kept.clear();
         }
     }
