@@ -4,9 +4,9 @@ use std::io::{self, BufWriter, Write};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use windrow_client::{Client, JobUpdates};
 use windrow_client::result::{self, RowStream, StepResult};
 use windrow_client::rows::{PrintError, RowFormat, RowPrinter};
+use windrow_client::{Client, JobUpdates};
 use windrow_model::{ErrorKind, ErrorReport, JobId, JobState};
 use windrow_proto::Job;
 

@@ -360,10 +360,12 @@ impl Driver {
 
     fn send(&mut self, worker: WorkerId, message: Message, follow_ups: &mut Vec<Input>) {
         if worker == WorkerId::SHUFFLE_STORE {
-            let obeyed = self.shuffle_store.iter().try_for_each(|objects| {
-                shuffle_store::obey(objects, &mut self.state.fleet, message.clone())
-            });
-            return obeyed.unwrap_or_else(|worker| self.close_link(worker, follow_ups));
+            // Without one, an earlier leader had it: what that has left there is out of reach.
+            let Some(objects) = &self.shuffle_store else { return };
+            if let Err(worker) = shuffle_store::obey(objects, &mut self.state.fleet, message) {
+                self.close_link(worker, follow_ups);
+            }
+            return;
         }
         let attempt = match &message {
             Message::RunTask(run) => Some(run.attempt),

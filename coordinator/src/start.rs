@@ -100,7 +100,9 @@ impl Coordinator {
             StoreOptions::File { .. } | StoreOptions::Memory { .. } => (campaign(&*journal).await?, listener),
         };
         let (epoch, leadership) = (store.epoch(), store.leadership());
-        let (mut state, clock) = recover(&mut *store, Limits { shuffle_store: objects.is_some(), ..options.limits.clone() }).await?;
+        let limits = Limits { shuffle_store: objects.is_some(), ..options.limits };
+        let lease = limits.lease;
+        let (mut state, clock) = recover(&mut *store, limits).await?;
         let (to_driver, inbox) = ToDriver::channel();
         let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
         let history = match &options.history {
@@ -130,8 +132,7 @@ impl Coordinator {
         }
         tokio::spawn(stopped.clone().run_until_cancelled_owned(reconcile(history.archive.clone(), to_driver.clone())));
         tokio::spawn(drive(driver, stopped.clone()));
-        let workers =
-            WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease: options.limits.lease };
+        let workers = WorkersService { driver: to_driver.clone(), build: options.build, epoch, lease };
         let relay = Relay::new(to_driver.clone());
         let jobs = JobsService { driver: to_driver.clone(), planner, relay, archive: history.archive };
         let server = tokio::spawn(serve(listener, gate, jobs, workers, stop.clone()));

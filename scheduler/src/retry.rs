@@ -252,7 +252,8 @@ mod tests {
     #[test]
     fn a_fetch_failure_blames_the_producer_and_is_bounded() {
         let limits = Limits::default();
-        let failure = Failure::FetchFailed { output: output(), peer: WorkerId(1), detail: "gone".into(), unreached: false };
+        let failure =
+            Failure::FetchFailed { output: output(), peer: WorkerId(1), detail: "gone".into(), unreached: false };
         let with = |blamed| decide(&failure, &TaskHistory { blamed: Some(blamed), ..history(0) }, &limits);
         assert_eq!(with(Blamed::Current { blames: 8 }), Decision::RerunProducer { output: output() });
         assert!(matches!(with(Blamed::Current { blames: 9 }), Decision::FailJob(_)));

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use windrow_engine::shuffle::{
-    FetchError, HeldChunk, OutputAt, PartAt, PartBytes, PartEnd, PartitionIndex, ShuffleFile, ShuffleMemory, StoredOutput,
+    FetchError, HeldChunk, OutputAt, PartAt, PartBytes, PartEnd, PartitionIndex, ShuffleFile, ShuffleMemory,
+    StoredOutput,
 };
 
 use crate::fetch::{Moved, PeerFetch, Peers};

@@ -13,7 +13,9 @@ use crate::shuffle::FetchError;
 pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
     let cause = cause::find(&error);
     match &cause {
-        Cause::Fetch(FetchError::Lost { output, worker, detail }) => return fetch_failed(output, worker, detail, false),
+        Cause::Fetch(FetchError::Lost { output, worker, detail }) => {
+            return fetch_failed(output, worker, detail, false);
+        }
         Cause::Fetch(FetchError::Unreached { output, worker, detail }) => {
             return fetch_failed(output, worker, detail, true);
         }

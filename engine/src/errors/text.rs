@@ -47,7 +47,9 @@ pub(super) fn describe(cause: &Cause<'_>) -> ErrorReport {
 
 fn fetch_failed(fetch: &FetchError) -> ErrorReport {
     match fetch {
-        FetchError::Lost { .. } | FetchError::Unreached { .. } => ErrorReport::new(ErrorKind::Unavailable, fetch.to_string()),
+        FetchError::Lost { .. } | FetchError::Unreached { .. } => {
+            ErrorReport::new(ErrorKind::Unavailable, fetch.to_string())
+        }
         FetchError::Corrupt { .. } => ErrorReport::new(ErrorKind::Corrupt, fetch.to_string()),
     }
 }

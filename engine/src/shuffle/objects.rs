@@ -91,7 +91,12 @@ impl ShuffleObjects {
     }
 
     /// The stored bytes of a part from `offset` on, then what its writer recorded. `index` goes into the pieces.
-    pub fn read(self: Arc<Self>, index: usize, part: PartAt, offset: u64) -> BoxStream<'static, Result<PartBytes, FetchError>> {
+    pub fn read(
+        self: Arc<Self>,
+        index: usize,
+        part: PartAt,
+        offset: u64,
+    ) -> BoxStream<'static, Result<PartBytes, FetchError>> {
         let at = part.at.clone();
         let open = async move { self.pieces(index, part, offset).await };
         let failed = move |error: object_store::Error| FetchError::lost(&at, error.to_string());
@@ -107,10 +112,12 @@ impl ShuffleObjects {
         let path = self.path(part.at.output);
         let first = self.store.get_opts(&path, up_to(FIRST_READ_BYTES)).await?.bytes().await?;
         let body = index_bytes(&first).ok_or_else(|| broken(&path))?;
-        let head = if body <= first.len() { first.clone() } else { self.store.get_range(&path, 0..body as u64).await? };
+        let head =
+            if body <= first.len() { first.clone() } else { self.store.get_range(&path, 0..body as u64).await? };
         let entries = entries(&head).ok_or_else(|| broken(&path))?;
         let entry = *entries.get(part.partition as usize).ok_or_else(|| broken(&path))?;
-        let end = PartBytes::End { part: index, end: PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 } };
+        let end =
+            PartBytes::End { part: index, end: PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 } };
         let end = stream::iter([Ok(end)]);
         let begin = body as u64 + entry.offset;
         let (from, to) = (begin + offset.min(entry.len), begin + entry.len);
@@ -164,7 +171,9 @@ impl ShuffleObjects {
 /// Removes a folder that has nothing but such folders in it.
 fn remove_empty(folder: &std::path::Path) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).for_each(|entry| remove_empty(&entry.path()));
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .for_each(|entry| remove_empty(&entry.path()));
     let _ = std::fs::remove_dir(folder);
 }
 
@@ -259,12 +268,12 @@ mod tests {
         Arc::new(StoredOutput::in_memory(index, chunks))
     }
 
-    async fn read(objects: &Arc<ShuffleObjects>, partition: u32, offset: u64) -> Result<(Vec<u8>, PartEnd), FetchError> {
-        let at = OutputAt {
-            output: id(1),
-            worker: WorkerId::SHUFFLE_STORE,
-            address: objects.location().to_owned(),
-        };
+    async fn read(
+        objects: &Arc<ShuffleObjects>,
+        partition: u32,
+        offset: u64,
+    ) -> Result<(Vec<u8>, PartEnd), FetchError> {
+        let at = OutputAt { output: id(1), worker: WorkerId::SHUFFLE_STORE, address: objects.location().to_owned() };
         let pieces = Arc::clone(objects).read(4, PartAt { at, partition }, offset).try_collect::<Vec<_>>().await?;
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for piece in pieces {

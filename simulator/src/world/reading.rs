@@ -93,7 +93,9 @@ impl World {
             Some(Unreadable::Apart(..)) if !last_try => {
                 worker.copy_later(from, outputs, FETCH_PATIENCE, &mut self.cx);
             }
-            Some(Unreadable::Apart(..) | Unreadable::Gone(..) | Unreadable::Missing(..)) => worker.not_copied(from, outputs, &mut self.cx),
+            Some(Unreadable::Apart(..) | Unreadable::Gone(..) | Unreadable::Missing(..)) => {
+                worker.not_copied(from, outputs, &mut self.cx)
+            }
         }
     }
 

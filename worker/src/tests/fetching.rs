@@ -141,7 +141,10 @@ async fn a_peer_that_dies_in_the_middle_loses_the_output() {
     // No new connections: the next request finds nobody.
     drop(proxy);
     let error = pieces.try_collect::<Vec<_>>().await.unwrap_err();
-    assert!(matches!(error, FetchError::Unreached { output, worker: PEER, .. } if output == output_id(1, 0, 1)), "{error}");
+    assert!(
+        matches!(error, FetchError::Unreached { output, worker: PEER, .. } if output == output_id(1, 0, 1)),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
