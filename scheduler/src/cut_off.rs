@@ -23,6 +23,10 @@ const PARTNERS_MIN: usize = 2;
 /// So is one that has missed a single other so often: where there are only two, either will do.
 const MISSES_MIN: u32 = 3;
 
+/// Signs are forgotten after this: between two of them the outputs that could not be read are computed again, which may
+/// take its time.
+const SIGNS_KEPT: Duration = Duration::from_secs(15 * 60);
+
 /// Doublings of the first exclusion that are counted; the longest exclusion is reached long before.
 const DOUBLINGS_MAX: u32 = 20;
 
@@ -82,8 +86,8 @@ impl Scheduler {
         if reader == holder || holder == WorkerId::SHUFFLE_STORE || !self.is_there(reader) || !self.is_there(holder) {
             return;
         }
-        let (now, lease, within) = (turn.now, self.limits.lease, self.limits.exclusion.within);
-        self.unreached.misses.retain(|_, miss| now.since(miss.last) <= within);
+        let (now, lease) = (turn.now, self.limits.lease);
+        self.unreached.misses.retain(|_, miss| now.since(miss.last) <= SIGNS_KEPT);
         self.unreached.note(reader, holder, now);
         // The one that misses more others; of two that are alike, the one that was asked for an output.
         let ends = [reader, holder].into_iter().filter(|id| self.unreached.is_cut_off(*id, now, lease));
