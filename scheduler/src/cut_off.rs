@@ -11,6 +11,7 @@ use std::time::Duration;
 use windrow_model::{Failure, MapOutputId, Timestamp, WorkerId};
 
 use crate::deadlines::Due;
+use crate::exclusion;
 use crate::job::Reason;
 use crate::membership::by_job;
 use crate::scheduler::Turn;
@@ -26,9 +27,6 @@ const MISSES_MIN: u32 = 3;
 /// Signs are forgotten after this: between two of them the outputs that could not be read are computed again, which may
 /// take its time.
 const SIGNS_KEPT: Duration = Duration::from_secs(15 * 60);
-
-/// Doublings of the first exclusion that are counted; the longest exclusion is reached long before.
-const DOUBLINGS_MAX: u32 = 20;
 
 /// Fetches that met silence, by the workers at their ends, the lower id first.
 #[derive(Clone, Debug, Default)]
@@ -103,9 +101,9 @@ impl Scheduler {
         let (running, outputs) = (worker.running.clone(), worker.outputs.clone());
         let excluded_until = worker.excluded_until();
         let times = self.unreached.times.entry(id).or_default();
-        let span = self.limits.exclusion.first.saturating_mul(1 << (*times).min(DOUBLINGS_MAX));
+        let ends_at = turn.now + exclusion::span(*times, &self.limits.exclusion);
         *times += 1;
-        let until = excluded_until.max(Some(turn.now + span.min(self.limits.exclusion.max))).unwrap_or(turn.now);
+        let until = excluded_until.map_or(ends_at, |earlier| earlier.max(ends_at));
         self.roster.set_excluded(id, Some(until));
         self.deadlines.add(until, Due::ExclusionEnd(id));
         let text = format!(

@@ -175,6 +175,10 @@ impl Scheduler {
             return;
         }
         for (worker, stages) in releases {
+            // A new leader learns from workers what they have released. The shuffle store keeps all until the job's end.
+            if worker == WorkerId::SHUFFLE_STORE {
+                continue;
+            }
             self.tell(worker, Message::ReleaseStages { stages: stages.into_iter().collect() }, turn);
         }
     }

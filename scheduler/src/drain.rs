@@ -269,7 +269,9 @@ impl Scheduler {
             .iter()
             .partition(|output| self.roster.get(from).is_some_and(|worker| worker.outputs.contains(output)));
         for output in stale {
-            if !self.roster.get(receiver).is_some_and(|worker| worker.outputs.contains(&output)) {
+            let stage = self.jobs.get(&output.task.stage.job).and_then(|job| job.stage(output.task.stage));
+            // It may have been moved there before, and this is a second answer.
+            if stage.and_then(|stage| stage.resident(output.task.index)) != Some((output, receiver)) {
                 self.tell(receiver, Message::CancelAttempt { attempt: output.attempt }, turn);
             }
         }

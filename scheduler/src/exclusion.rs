@@ -4,6 +4,7 @@
 //! An excluded worker still gets tasks while there is no other: see `worker::Roster::seats`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use windrow_model::{Exclusion, TaskId, Timestamp, WorkerId};
 
@@ -92,11 +93,15 @@ impl Place {
     }
 
     fn exclude(&mut self, now: Timestamp, limits: &Exclusion, why: String) {
-        let doublings = self.times.min(DOUBLINGS_MAX);
+        self.excluded_until = now + span(self.times, limits);
         self.times += 1;
-        self.excluded_until = now + (limits.first.saturating_mul(1 << doublings)).min(limits.max);
         self.why = why;
     }
+}
+
+/// How long an exclusion lasts after so many before it.
+pub(crate) fn span(times: u32, limits: &Exclusion) -> Duration {
+    limits.first.saturating_mul(1 << times.min(DOUBLINGS_MAX)).min(limits.max)
 }
 
 impl Scheduler {
