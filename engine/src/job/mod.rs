@@ -36,6 +36,10 @@ pub struct EngineOptions {
     pub small_job_bytes: u64,
     /// Input bytes per partition that the planner aims at.
     pub partition_bytes: u64,
+    /// Partitions of one exchange, and tasks of one scan, at most. Each map output keeps an index entry per reduce
+    /// partition, every reducer fetches from every worker, and the task that merges sorted runs holds a stream with its
+    /// window open for each run: beyond it, partitions grow and operators spill instead.
+    pub partitions_max: u32,
     /// Sees every plan before it is handed out.
     pub plan_hook: Option<PlanHook>,
 }
@@ -52,7 +56,7 @@ impl fmt::Debug for PlanHook {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20, plan_hook: None }
+        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20, partitions_max: 256, plan_hook: None }
     }
 }
 

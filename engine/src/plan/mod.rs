@@ -35,6 +35,7 @@ pub use explain::explain;
 pub use fragment::decode_fragment;
 pub(crate) use scans::input_files;
 pub use shuffle_read::{Reads, ShuffleReadExec};
+pub(crate) use spread::PARTITIONS_LIMIT;
 pub use spread::{InputBytes, choose_spread, configure, input_bytes, table_bytes};
 
 /// How far a statement is spread over the cluster, and why.

@@ -17,10 +17,8 @@ use super::{Spread, scans};
 use crate::job::EngineOptions;
 use crate::tables::FileTable;
 
-/// Reduce partitions of one exchange. Each map output keeps an index entry per reduce partition, every reducer fetches
-/// from every worker, and the task that merges sorted runs holds a stream with its window open for each run: beyond
-/// this, partitions grow and operators spill instead.
-const PARTITIONS_MAX: u64 = 256;
+/// What a job may raise [`EngineOptions::partitions_max`] to: 16.8 million pairs of a map output and its reader.
+pub const PARTITIONS_LIMIT: u32 = 4096;
 
 /// Bytes in memory for each byte of input: Parquet files decode to about four times their size.
 const EXPANSION: u64 = 4;
@@ -71,7 +69,7 @@ fn choose_partitions(cluster: ClusterShape, input: InputBytes, options: &EngineO
     let by_memory = input.total.saturating_mul(EXPANSION).div_ceil((slot_memory / 2).max(1));
     let wanted = by_scan.max(by_memory).max(slots);
     let even = if wanted <= slots * EVEN_ROUNDS_MAX { wanted.next_multiple_of(slots) } else { wanted };
-    u32::try_from(even.clamp(1, PARTITIONS_MAX)).expect("I-P1: PARTITIONS_MAX fits 32 bits")
+    u32::try_from(even).unwrap_or(u32::MAX).clamp(1, options.partitions_max.max(1))
 }
 
 /// Sets the number of partitions and the planner's switches for `spread`.

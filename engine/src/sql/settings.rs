@@ -4,20 +4,25 @@ use windrow_model::{ErrorKind, ErrorReport, parse_bytes};
 
 use crate::errors;
 use crate::job::EngineOptions;
+use crate::plan::PARTITIONS_LIMIT;
 
 /// A setting that a script may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     SmallJobBytes,
     PartitionBytes,
+    PartitionsMax,
     /// One of DataFusion's.
     DataFusion,
     /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
     Ignored,
 }
 
-const OWN: [(&str, Setting); 2] =
-    [("windrow.small_job_bytes", Setting::SmallJobBytes), ("windrow.partition_bytes", Setting::PartitionBytes)];
+const OWN: [(&str, Setting); 3] = [
+    ("windrow.small_job_bytes", Setting::SmallJobBytes),
+    ("windrow.partition_bytes", Setting::PartitionBytes),
+    ("windrow.partitions_max", Setting::PartitionsMax),
+];
 
 const PREFIXES: [&str; 5] = [
     "datafusion.execution.",
@@ -67,13 +72,26 @@ impl Setting {
             None => Ok(default),
             Some(text) => parse_bytes(text).map_err(|error| ErrorReport::invalid(error.to_string())),
         };
+        let partitions = |default: u32| match value {
+            None => Ok(default),
+            Some(text) => parse_partitions(text),
+        };
         match self {
             Setting::SmallJobBytes => options.small_job_bytes = bytes(defaults.small_job_bytes)?,
             Setting::PartitionBytes => options.partition_bytes = bytes(defaults.partition_bytes)?.max(1),
+            Setting::PartitionsMax => options.partitions_max = partitions(defaults.partitions_max)?,
             Setting::DataFusion | Setting::Ignored => {}
         }
         Ok(())
     }
+}
+
+fn parse_partitions(text: &str) -> Result<u32, ErrorReport> {
+    let number = text.parse().ok().filter(|number| (1..=PARTITIONS_LIMIT).contains(number));
+    number.ok_or_else(|| {
+        ErrorReport::invalid(format!("`{text}` is not a number of partitions"))
+            .with_hint(format!("give a whole number from 1 to {PARTITIONS_LIMIT}"))
+    })
 }
 
 #[cfg(test)]
@@ -103,5 +121,13 @@ mod tests {
         Setting::SmallJobBytes.apply(&mut options, &defaults, None).unwrap();
         assert_eq!(options.small_job_bytes, defaults.small_job_bytes);
         assert!(Setting::PartitionBytes.apply(&mut options, &defaults, Some("many")).is_err());
+        Setting::PartitionsMax.apply(&mut options, &defaults, Some("512")).unwrap();
+        assert_eq!(options.partitions_max, 512);
+        for wrong in ["0", "4097", "-1", "1.5", "512KiB", ""] {
+            let report = Setting::PartitionsMax.apply(&mut options, &defaults, Some(wrong)).unwrap_err();
+            assert_eq!(report.hint, "give a whole number from 1 to 4096", "{wrong}");
+        }
+        Setting::PartitionsMax.apply(&mut options, &defaults, None).unwrap();
+        assert_eq!(options.partitions_max, defaults.partitions_max);
     }
 }

@@ -61,6 +61,8 @@ fn a_larger_input_gets_a_partition_for_each_slot_or_for_each_portion_of_its_larg
     assert_eq!(partitions(scan(1280 * MIB + 1)), Some(24), "eleven by size, twenty-one by memory");
     assert_eq!(partitions(scan(40 << 30)), Some(256));
     assert_eq!(partitions(scan(u64::MAX)), Some(256));
+    let more = EngineOptions { partitions_max: 512, ..options() };
+    assert_eq!(self::partitions(&choose_spread(cluster(4, 2), scan(u64::MAX), &more)), Some(512));
 }
 
 #[test]
