@@ -72,14 +72,12 @@ impl Setting {
             None => Ok(default),
             Some(text) => parse_bytes(text).map_err(|error| ErrorReport::invalid(error.to_string())),
         };
-        let partitions = |default: u32| match value {
-            None => Ok(default),
-            Some(text) => parse_partitions(text),
-        };
         match self {
             Setting::SmallJobBytes => options.small_job_bytes = bytes(defaults.small_job_bytes)?,
             Setting::PartitionBytes => options.partition_bytes = bytes(defaults.partition_bytes)?.max(1),
-            Setting::PartitionsMax => options.partitions_max = partitions(defaults.partitions_max)?,
+            Setting::PartitionsMax => {
+                options.partitions_max = value.map_or(Ok(defaults.partitions_max), parse_partitions)?
+            }
             Setting::DataFusion | Setting::Ignored => {}
         }
         Ok(())
