@@ -7,6 +7,7 @@
 mod support;
 
 mod answers;
+mod cable;
 
 mod boundaries;
 mod broken_data;

@@ -6,8 +6,9 @@ use rustix::process::Signal;
 use windrow_client::Client;
 
 use crate::answers::{assert_answer, assert_published, assert_succeeded, files_below};
+use crate::cable::Cable;
 use crate::support::cluster::TestCluster;
-use crate::support::cluster_processes::{Cluster, Etcd, Setup, until};
+use crate::support::cluster_processes::{Cluster, Etcd, Setup, WorkerSetup, until};
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_for_end, wait_until};
 use crate::support::tpch;
 
@@ -50,6 +51,44 @@ async fn a_worker_paused_beyond_its_lease_comes_back_and_changes_nothing() {
     })
     .await;
     assert_published(&folder, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_nobody_hears_writes_files_too_late_and_takes_them_away() {
+    let wanted = oracle_lines("SELECT * FROM lineitem").await;
+    let mut cluster = Cluster::start(1).await;
+    let cable = Cable::to(&cluster.url()).await;
+    let coordinator = Some(cable.url());
+    // Its second attempt writes after the job has ended without it.
+    let failpoints = "task.run=sleep:10s@2".to_owned();
+    cluster.start_worker_with(WorkerSetup { failpoints, coordinator, ..WorkerSetup::default() });
+    cluster.wait_for_workers(2).await;
+    let folder = cluster.path().join("copy");
+    let client = TestCluster::attached(&cluster.url()).await;
+    let copy = format!("COPY lineitem TO '{}/' STORED AS PARQUET", folder.display());
+    let job = client.submit(&script(&copy)).await.expect("the job is accepted");
+    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 4).await;
+
+    cable.cut();
+    assert_succeeded(&wait_for_end(&cluster.url(), job).await);
+    let published = files_below(&folder);
+    let staged = |name: &str| name.contains("staging") && name.ends_with(".parquet");
+    assert!(!published.keys().any(|name| staged(name)), "the worker was not too late: {published:?}");
+    until("a whole file that comes too late", || {
+        let late = files_below(&folder).into_keys().find(|name| staged(name));
+        let whole =
+            late.and_then(|name| std::fs::read(folder.join(name)).ok()).is_some_and(|bytes| bytes.ends_with(b"PAR1"));
+        async move {
+            tokio::time::sleep(LOOK).await;
+            whole.then_some(())
+        }
+    })
+    .await;
+    cable.join();
+
+    cluster.wait_for_workers(2).await;
+    assert_published(&folder, &wanted).await;
+    assert_eq!(files_below(&folder), published, "a worker that was too late changed what is published");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! A coordinator and workers as processes of their own, each of which can be killed and started again.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -13,6 +15,9 @@ use super::processes::{signal, windrow};
 
 /// No wait of a test is longer; the slowest machine must not reach it.
 pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Where servers of tests listen. Some take the port 10,000 above theirs as well.
+const PORTS: Range<u16> = 10_000..20_000;
 
 /// Waits until `look` gives something, and says what was waited for if it never does.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
@@ -79,6 +84,8 @@ pub struct WorkerSetup {
     pub slots: u32,
     /// A folder of its own in the cluster's.
     pub work_dir: Option<PathBuf>,
+    /// Where it finds the coordinator; the cluster's own addresses if `None`.
+    pub coordinator: Option<String>,
 }
 
 impl Setup {
@@ -121,8 +128,24 @@ pub async fn wait_for_workers(url: &str, count: usize) -> Vec<Worker> {
     .await
 }
 
+/// A port that nobody listens on, and that was not given before. It is below those that the kernel takes for outgoing
+/// connections (on Linux 32,768 and above): one of them could take it before the server that it is meant for.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Test programs that run side by side begin at different places.
+    let first = std::process::id().wrapping_mul(101);
+    let next = || PORTS.start + (first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count) as u16;
+    let mut ports = std::iter::repeat_with(next).take(count as usize);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
+
+/// A folder in memory where there is one. A disk that stands still for longer than a leader's right lasts would be a
+/// fault of its own, and the servers in it do not outlive their test anyway.
+fn folder_in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a temporary folder")
 }
 
 /// A real etcd of one member, gone when dropped.
@@ -136,7 +159,7 @@ impl Etcd {
     /// `None` where there is no etcd; in CI that is a failure.
     pub fn start() -> Option<Etcd> {
         let binary = std::env::var("WINDROW_TEST_ETCD").unwrap_or_else(|_| "etcd".to_owned());
-        let data = tempfile::tempdir().expect("a temporary folder");
+        let data = folder_in_memory();
         let (client, peer) = (format!("127.0.0.1:{}", free_port()), format!("http://127.0.0.1:{}", free_port()));
         let url = format!("http://{client}");
         let cluster = format!("default={peer}");
@@ -307,7 +330,7 @@ impl Cluster {
     }
 
     pub fn start_worker_with(&mut self, setup: WorkerSetup) {
-        let url = self.url();
+        let url = setup.coordinator.unwrap_or_else(|| self.url());
         let work_dir = setup.work_dir.clone().unwrap_or_else(|| self.work_dir(self.started));
         let work_dir = work_dir.to_str().expect("a path in UTF-8");
         let memory = if setup.memory.is_empty() { "1GiB" } else { setup.memory };

@@ -9,7 +9,10 @@ use tempfile::TempDir;
 use super::cluster_processes::free_port;
 
 /// Starting takes about two seconds; a loaded machine may need more.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_secs(45);
+const STARTS_MAX: usize = 3;
+/// What it prints, in its data folder.
+const LOG: &str = "weed.log";
 const KEY: &str = "admin";
 const SECRET: &str = "secret123";
 
@@ -17,12 +20,7 @@ const SECRET: &str = "secret123";
 pub struct S3Server {
     process: Child,
     endpoint: String,
-    _data: TempDir,
-}
-
-/// A free port whose gRPC neighbour (the server adds 10,000) is a port too.
-fn low_port() -> u16 {
-    std::iter::repeat_with(free_port).find(|port| *port < 50_000).expect("most free ports are below 50,000")
+    data: TempDir,
 }
 
 /// The server's binary. Missing in CI is a failure; elsewhere the tests say that they did nothing.
@@ -38,38 +36,55 @@ pub fn weed() -> Option<PathBuf> {
 }
 
 impl S3Server {
+    /// Waits until it answers. If it has not found its ports free, or does not answer, it is started anew on others.
     pub fn start(weed: &Path) -> S3Server {
+        let mut told = String::new();
+        for _ in 0..STARTS_MAX {
+            match S3Server::spawn(weed).with_bucket() {
+                Ok(server) => return server,
+                Err(why) => told = why,
+            }
+            eprintln!("the S3 server did not start: {told}");
+        }
+        panic!("the S3 server did not start: {told}");
+    }
+
+    fn spawn(weed: &Path) -> S3Server {
         let data = TempDir::new().expect("a temporary folder");
-        let port = low_port();
+        let port = free_port();
         let mut command = Command::new(weed);
         command.arg("mini").arg(format!("-dir={}", data.path().display()));
         command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false"]);
         for service in ["s3", "master", "volume", "filer"] {
-            let port = if service == "s3" { port } else { low_port() };
+            let port = if service == "s3" { port } else { free_port() };
             command.arg(format!("-{service}.port={port}"));
         }
-        command.arg(format!("-s3.port.iceberg={}", low_port()));
+        command.arg(format!("-s3.port.iceberg={}", free_port()));
+        let log = std::fs::File::create(data.path().join(LOG)).expect("a log file");
         let process = command
             .env("AWS_ACCESS_KEY_ID", KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
             .spawn()
             .expect("weed starts");
-        let server = S3Server { process, endpoint: format!("http://127.0.0.1:{port}"), _data: data };
-        server.make_bucket();
-        server
+        S3Server { process, endpoint: format!("http://127.0.0.1:{port}"), data }
     }
 
-    /// Waits until the server answers, by making the bucket.
-    fn make_bucket(&self) {
+    /// Waits until the server answers, by making the bucket; the reason if it does not.
+    fn with_bucket(mut self) -> Result<S3Server, String> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             let made = self.python(".create_bucket(Bucket='lake')");
             if made.status.success() {
-                return;
+                return Ok(self);
             }
-            assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&made.stderr));
+            let ended = self.process.try_wait().expect("a child can be waited for");
+            if ended.is_some() || Instant::now() > deadline {
+                let log = std::fs::read_to_string(self.data.path().join(LOG)).unwrap_or_default();
+                let refused = String::from_utf8_lossy(&made.stderr).into_owned();
+                return Err(format!("{ended:?}; the client says: {refused}; its own log: {log}"));
+            }
         }
     }
 

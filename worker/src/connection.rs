@@ -192,6 +192,14 @@ impl Attached {
         }
     }
 
+    /// Reports once more what an earlier session may have reported.
+    pub async fn ask_about(&self, reports: Vec<FromWorker>) {
+        for report in reports {
+            // As in `report`.
+            let _ = self.reports.send(report).await;
+        }
+    }
+
     async fn obey(&self, session: &Session, command: ToWorker) {
         match command.kind {
             Some(to_worker::Kind::Blob(blob)) => {

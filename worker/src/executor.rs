@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 use windrow_engine::failpoint;
 use windrow_engine::shuffle::StoredOutput;
+use windrow_engine::sink::StagedFiles;
 use windrow_engine::task::{self, OperatorMetrics, TaskDone, TaskEnvironment, TaskProgress, TaskRequest};
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskId, TaskOutput};
 use windrow_proto::{AttemptFailed, AttemptFinished, FromWorker, Progress, from_worker};
@@ -70,7 +71,9 @@ struct Running {
 struct State {
     attempts: BTreeMap<AttemptId, RunningAttempt>,
     /// Successful attempts whose output is still wanted, reported or not: a coordinator that comes back is told.
-    kept: BTreeMap<AttemptId, (TaskId, TaskOutput)>,
+    kept: BTreeMap<AttemptId, KeptAttempt>,
+    /// Those of before the last reset that have written files: a commit may count on them, or nobody does any more.
+    doubtful: BTreeMap<AttemptId, StagedFiles>,
     /// The stream to the coordinator; `None` before the first session. Bounded: an attempt that has ended waits until
     /// its report is taken.
     reports: Option<mpsc::Sender<FromWorker>>,
@@ -80,6 +83,12 @@ struct RunningAttempt {
     task: TaskId,
     progress: Arc<TaskProgress>,
     abort: AbortHandle,
+}
+
+struct KeptAttempt {
+    task: TaskId,
+    output: TaskOutput,
+    staged: StagedFiles,
 }
 
 /// What this worker runs and keeps.
@@ -129,35 +138,65 @@ impl Executor {
         self.threads.spawn(async move { running.run(request, registration).await }.instrument(span));
     }
 
-    /// Ends an attempt without a report and drops its output if it has one already.
+    /// Ends an attempt without a report and drops its output if it has one already, files and all.
     pub fn cancel(&self, attempt: AttemptId) {
-        self.running.forget(|id, _| *id == attempt);
+        let forgotten = self.running.forget(|id, _| *id == attempt);
         self.running.store.release_attempt(attempt);
+        let doubtful = self.running.state.lock().doubtful.remove(&attempt);
+        self.discard(forgotten.into_values().map(|kept| kept.staged).chain(doubtful));
+    }
+
+    /// Off the caller's thread, which is the network's.
+    fn discard(&self, staged: impl IntoIterator<Item = StagedFiles>) {
+        let staged: Vec<StagedFiles> = staged.into_iter().filter(|staged| !staged.is_empty()).collect();
+        if !staged.is_empty() {
+            self.threads.spawn(async move { staged.into_iter().for_each(StagedFiles::discard) });
+        }
     }
 
     /// Keeps an output that another worker made.
     pub fn adopt(&self, id: MapOutputId, figures: TaskOutput, stored: StoredOutput) {
         let mut state = self.running.state.lock();
-        state.kept.insert(id.attempt, (id.task, figures));
+        let staged = StagedFiles::default();
+        state.kept.insert(id.attempt, KeptAttempt { task: id.task, output: figures, staged });
         self.running.store.insert(id, stored);
     }
 
-    /// Ends all attempts without reports and drops every output: the coordinator counts on none of them.
+    /// Ends all attempts without reports and drops every output: the coordinator counts on none of them. It may count
+    /// on files: their attempts are asked for in [`Executor::doubtful`].
     pub fn reset(&self) {
-        self.running.forget(|_, _| true);
+        let forgotten = self.running.forget(|_, _| true);
         self.running.store.clear();
+        let with_files = forgotten.into_iter().filter(|(_, kept)| !kept.staged.is_empty());
+        self.running.state.lock().doubtful.extend(with_files.map(|(id, kept)| (id, kept.staged)));
+    }
+
+    /// Reports of attempts from before the last reset whose files are still there. A coordinator that does not count on
+    /// one of them answers with its cancellation.
+    pub fn doubtful(&self) -> Vec<FromWorker> {
+        let report = |attempt: &AttemptId| AttemptFinished {
+            attempt: Some((*attempt).into()),
+            output: Some(TaskOutput::default().into()),
+            operators: Vec::new(),
+            cpu_us: 0,
+            rss_peak_bytes: resident().peak_bytes,
+        };
+        let state = self.running.state.lock();
+        let reports = state.doubtful.keys().map(|attempt| from_worker::Kind::Finished(report(attempt)));
+        reports.map(|kind| FromWorker { kind: Some(kind) }).collect()
     }
 
     /// Drops the outputs of these stages.
     pub fn release_stages(&self, job: JobId, stages: &[u32]) {
         let released = |task: TaskId| task.stage.job == job && stages.contains(&task.stage.index);
-        self.running.state.lock().kept.retain(|_, (task, _)| !released(*task));
+        self.running.state.lock().kept.retain(|_, kept| !released(kept.task));
         self.running.store.release_stages(job, stages);
     }
 
     /// Ends everything of a job and drops its outputs.
     pub fn release_job(&self, job: JobId) {
-        self.running.forget(|_, task| task.stage.job == job);
+        // Files are the commit's business, or the abort's.
+        drop(self.running.forget(|_, task| task.stage.job == job));
         self.running.store.release_job(job);
     }
 
@@ -187,7 +226,7 @@ impl State {
     fn inventory(&self) -> Inventory {
         Inventory {
             running: self.attempts.iter().map(|(id, running)| (running.task, *id)).collect(),
-            finished: self.kept.iter().map(|(id, (task, output))| (*task, *id, output.clone())).collect(),
+            finished: self.kept.iter().map(|(id, kept)| (kept.task, *id, kept.output.clone())).collect(),
         }
     }
 }
@@ -225,8 +264,13 @@ impl Running {
     fn keep(&self, id: MapOutputId, done: TaskDone) -> Option<AttemptFinished> {
         // The list stays locked until the output is kept, so that a cancellation finds either the attempt or its output.
         let mut state = self.state.lock();
-        state.attempts.remove(&id.attempt)?;
-        state.kept.insert(id.attempt, (id.task, done.output.clone()));
+        if state.attempts.remove(&id.attempt).is_none() {
+            drop(state);
+            done.staged.discard();
+            return None;
+        }
+        let kept = KeptAttempt { task: id.task, output: done.output.clone(), staged: done.staged };
+        state.kept.insert(id.attempt, kept);
         if let Some(stored) = done.stored {
             self.store.insert(id, stored);
         }
@@ -249,8 +293,8 @@ impl Running {
         }
     }
 
-    /// Aborts attempts and forgets outputs that are not wanted.
-    fn forget(&self, is_unwanted: impl Fn(&AttemptId, TaskId) -> bool) {
+    /// Aborts attempts and forgets outputs that are not wanted, which are returned.
+    fn forget(&self, is_unwanted: impl Fn(&AttemptId, TaskId) -> bool) -> BTreeMap<AttemptId, KeptAttempt> {
         let mut state = self.state.lock();
         state.attempts.retain(|id, running| {
             let unwanted = is_unwanted(id, running.task);
@@ -259,7 +303,7 @@ impl Running {
             }
             !unwanted
         });
-        state.kept.retain(|id, (task, _)| !is_unwanted(id, *task));
+        state.kept.extract_if(.., |id, kept| is_unwanted(id, kept.task)).collect()
     }
 }
 

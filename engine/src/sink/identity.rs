@@ -3,6 +3,8 @@
 use parking_lot::Mutex;
 use windrow_model::{AttemptId, TaskId, WrittenFile};
 
+use super::staging::StagedPlace;
+
 /// The attempt a table write runs in; a session-config extension. File names are made from it and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteIdentity {
@@ -11,16 +13,40 @@ pub struct WriteIdentity {
 }
 
 /// The files an attempt has finished; a session-config extension the task runner reads when the attempt has ended.
+/// Dropped before they are taken, because the attempt failed or was cancelled, it removes them.
 #[derive(Debug, Default)]
-pub struct WriteLog(Mutex<Vec<WrittenFile>>);
+pub struct WriteLog(Mutex<Vec<(WrittenFile, StagedPlace)>>);
+
+/// Where the files of a successful attempt are until its job's commit moves them.
+#[derive(Debug, Default)]
+pub struct StagedFiles(Vec<StagedPlace>);
 
 impl WriteLog {
-    pub fn push(&self, file: WrittenFile) {
-        self.0.lock().push(file);
+    pub fn push(&self, file: WrittenFile, place: StagedPlace) {
+        self.0.lock().push((file, place));
     }
 
     /// The files so far, in the order they were finished; the log is empty afterwards.
-    pub fn take(&self) -> Vec<WrittenFile> {
-        std::mem::take(&mut *self.0.lock())
+    pub fn take(&self) -> (Vec<WrittenFile>, StagedFiles) {
+        let (files, places) = std::mem::take(&mut *self.0.lock()).into_iter().unzip();
+        (files, StagedFiles(places))
+    }
+}
+
+impl Drop for WriteLog {
+    fn drop(&mut self) {
+        self.take().1.discard();
+    }
+}
+
+impl StagedFiles {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Removes the files of an attempt that no commit counts on. On S3 it goes on in the background of the current
+    /// runtime, as far as there is one.
+    pub fn discard(self) {
+        self.0.into_iter().for_each(StagedPlace::remove);
     }
 }

@@ -17,7 +17,7 @@ pub mod table_write;
 pub mod target;
 
 pub use commit::{CommitError, Decided, abort, commit};
-pub use identity::{WriteIdentity, WriteLog};
+pub use identity::{StagedFiles, WriteIdentity, WriteLog};
 pub use table_write::TableWriteExec;
 pub use target::{OutputTarget, check_columns, check_target};
 

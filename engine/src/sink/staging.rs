@@ -79,61 +79,61 @@ impl StagingArea {
         match self {
             StagingArea::Local { folder, target } => {
                 let staged = format!("{}/{name}", staging_folder(target.commit_id));
-                create_folder(folder, target).await?;
                 let at = folder.join(&staged);
-                let handle = tokio::fs::File::create_new(&at).await.map_err(|error| named(error, &at))?;
+                let handle = create_file(folder, target, &at)?;
+                let place = StagedPlace::Local { at, folder: folder.clone(), commit_id: target.commit_id };
                 Ok(StagedFile {
                     file: WrittenFile { staged, ..file },
                     pending: Vec::new(),
-                    to: Some(To::Local { handle, at }),
+                    handle: Some(tokio::fs::File::from_std(handle)),
+                    place: Some(place),
                 })
             }
             StagingArea::S3 { store, folder, target } => {
                 let key = below(folder, path)?;
                 let upload = store.create_multipart(&key).await?;
-                let staged = upload.clone();
-                let to = To::S3 { store: Arc::clone(store), key: key.clone(), upload };
-                let created = StagedFile { file: WrittenFile { staged, ..file }, pending: Vec::new(), to: Some(to) };
-                let marker = UploadMarker { key: key.to_string(), upload: created.file.staged.clone() };
-                let text = serde_json::to_vec(&marker).map_err(|error| DataFusionError::External(Box::new(error)))?;
-                let at = below(folder, &format!("{}/{name}.upload", staging_folder(target.commit_id)))?;
-                store.put(&at, text.into()).await?;
+                let marker = below(folder, &format!("{}/{name}.upload", staging_folder(target.commit_id)))?;
+                let text = UploadMarker { key: key.to_string(), upload: upload.clone() };
+                let text = serde_json::to_vec(&text).map_err(|error| DataFusionError::External(Box::new(error)))?;
+                let file = WrittenFile { staged: upload.clone(), ..file };
+                let place = StagedPlace::S3 { store: Arc::clone(store), key, upload, marker: marker.clone() };
+                let created = StagedFile { file, pending: Vec::new(), handle: None, place: Some(place) };
+                store.put(&marker, text.into()).await?;
                 Ok(created)
             }
         }
     }
 }
 
-/// Makes the staging folder, and remembers on disk if the target's own folder was not there before.
-async fn create_folder(folder: &FilePath, target: &OutputTarget) -> Result<()> {
-    let staging = folder.join(staging_folder(target.commit_id));
-    if let Some(parent) = folder.parent() {
-        tokio::fs::create_dir_all(parent).await.map_err(|error| named(error, parent))?;
-    }
-    let ours = match tokio::fs::create_dir(folder).await {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(named(error, folder).into()),
-    };
-    make_folder(&staging).await.map_err(|error| named(error, &staging))?;
-    if ours {
-        let marker = created_marker(folder, target.commit_id);
-        tokio::fs::write(&marker, b"").await.map_err(|error| named(error, &marker))?;
-    }
-    Ok(())
-}
-
-/// Another commit that ends removes Windrow's empty folders at any moment, also between two steps of this one.
-async fn make_folder(folder: &FilePath) -> io::Result<()> {
-    let mut made = Ok(());
+/// Creates a file in the staging folder, and remembers on disk if the target's own folder was not there before.
+/// It does not wait: an attempt that was cancelled while it waited would leave a file that it does not know of.
+fn create_file(folder: &FilePath, target: &OutputTarget, at: &FilePath) -> io::Result<std::fs::File> {
+    let mut created = Err(io::ErrorKind::NotFound.into());
     for _ in 0..RACES_MAX {
-        made = tokio::fs::create_dir_all(folder).await;
-        match &made {
+        created = create_folder(folder, target).and_then(|()| std::fs::File::create_new(at));
+        match &created {
+            // Another attempt, or another commit, that ends removes Windrow's empty folders at any moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => break,
         }
     }
-    made
+    created.map_err(|error| named(error, at))
+}
+
+fn create_folder(folder: &FilePath, target: &OutputTarget) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let ours = match std::fs::create_dir(folder) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    std::fs::create_dir_all(folder.join(staging_folder(target.commit_id)))?;
+    if ours {
+        std::fs::write(created_marker(folder, target.commit_id), b"")?;
+    }
+    Ok(())
 }
 
 /// Says that this commit made the target's folder, so that its abort may remove it.
@@ -146,17 +146,64 @@ pub fn named(error: io::Error, path: &FilePath) -> io::Error {
     io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
+/// Where a file is staged. Its name was never given before and is not given again, so that removing it hits no other.
+#[derive(Clone, Debug)]
+pub enum StagedPlace {
+    /// `folder` is the target's.
+    Local {
+        at: PathBuf,
+        folder: PathBuf,
+        commit_id: Uuid,
+    },
+    S3 {
+        store: Arc<AmazonS3>,
+        key: Path,
+        upload: String,
+        marker: Path,
+    },
+}
+
+impl StagedPlace {
+    /// Best effort: the end of a commit removes everything that was staged for it before. This is for what comes late.
+    pub fn remove(self) {
+        match self {
+            StagedPlace::Local { at, folder, commit_id } => {
+                // It may be gone, with its folder, and others may have files in the folder: neither is a failure.
+                let _ = std::fs::remove_file(at);
+                drop(remove_empty(&folder, commit_id));
+            }
+            StagedPlace::S3 { store, key, upload, marker } => {
+                let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+                runtime.spawn(async move {
+                    let aborted = store.abort_multipart(&key, &upload).await;
+                    match store.delete(&marker).await.and(aborted) {
+                        // The commit has ended the upload, and perhaps removed the marker too.
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                        Err(error) => tracing::warn!(%key, upload, %error, "a staged file was not removed"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Removes the folders that a commit's staged files have made, if this one was the last.
+fn remove_empty(folder: &FilePath, commit_id: Uuid) -> io::Result<()> {
+    std::fs::remove_dir(folder.join(staging_folder(commit_id)))?;
+    let ours = std::fs::remove_file(created_marker(folder, commit_id)).is_ok();
+    std::fs::remove_dir(folder.join(HOME).join("staging"))?;
+    std::fs::remove_dir(folder.join(HOME))?;
+    if ours { std::fs::remove_dir(folder) } else { Ok(()) }
+}
+
 /// One file being written. Dropped before [`StagedFile::finish`], it removes what it has written.
 pub struct StagedFile {
     file: WrittenFile,
     pending: Vec<u8>,
-    /// `None` once the file is finished or removed.
-    to: Option<To>,
-}
-
-enum To {
-    Local { handle: tokio::fs::File, at: PathBuf },
-    S3 { store: Arc<AmazonS3>, key: Path, upload: String },
+    /// Of a local file.
+    handle: Option<tokio::fs::File>,
+    /// `None` once the file is finished.
+    place: Option<StagedPlace>,
 }
 
 impl StagedFile {
@@ -184,39 +231,41 @@ impl StagedFile {
 
     /// Hands pending bytes on where the store takes pieces of any size.
     pub async fn send_pending(&mut self) -> Result<()> {
-        if matches!(self.to, Some(To::Local { .. })) { self.send().await } else { Ok(()) }
+        if self.handle.is_some() { self.send().await } else { Ok(()) }
     }
 
     async fn send(&mut self) -> Result<()> {
         let chunk = Bytes::from(std::mem::take(&mut self.pending));
-        match self.to.as_mut() {
-            Some(To::Local { handle, at }) => handle.write_all(&chunk).await.map_err(|error| named(error, at))?,
-            Some(To::S3 { store, key, upload }) => {
+        match (&self.place, &mut self.handle) {
+            (Some(StagedPlace::Local { at, .. }), Some(handle)) => {
+                handle.write_all(&chunk).await.map_err(|error| named(error, at))?;
+            }
+            (Some(StagedPlace::S3 { store, key, upload, .. }), _) => {
                 let index = self.file.parts.len();
                 let part = store.put_part(key, upload, index, PutPayload::from(chunk)).await?;
                 self.file.parts.push(part.content_id);
             }
-            None => return Err(DataFusionError::Internal("a finished file is written to".into())),
+            _ => return Err(DataFusionError::Internal("a finished file is written to".into())),
         }
         Ok(())
     }
 
     /// Makes the file durable; it stays invisible until the commit.
-    pub async fn finish(mut self, rows: u64) -> Result<WrittenFile> {
+    pub async fn finish(mut self, rows: u64) -> Result<(WrittenFile, StagedPlace)> {
         // An upload has at least one part, even of no bytes.
-        let is_upload = matches!(self.to, Some(To::S3 { .. }));
+        let is_upload = self.handle.is_none();
         if !self.pending.is_empty() || (is_upload && self.file.parts.is_empty()) {
             self.send().await?;
         }
-        if let Some(To::Local { handle, at }) = self.to.as_mut() {
+        if let (Some(StagedPlace::Local { at, .. }), Some(handle)) = (&self.place, &mut self.handle) {
             handle.flush().await.map_err(|error| named(error, at))?;
             handle.sync_all().await.map_err(|error| named(error, at))?;
             let folder = at.parent().unwrap_or(at).to_path_buf();
             sync_folder(folder).await?;
         }
-        self.to = None;
+        let place = self.place.take().ok_or_else(|| DataFusionError::Internal("a file is finished twice".into()))?;
         self.file.rows = rows;
-        Ok(self.file.clone())
+        Ok((self.file.clone(), place))
     }
 }
 
@@ -228,15 +277,8 @@ pub async fn sync_folder(folder: PathBuf) -> Result<()> {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        match self.to.take() {
-            None => {}
-            Some(To::Local { at, .. }) => drop(std::fs::remove_file(at)),
-            Some(To::S3 { store, key, upload }) => {
-                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    // Best effort: an upload that stays open is found by its marker when the commit ends.
-                    runtime.spawn(async move { store.abort_multipart(&key, &upload).await });
-                }
-            }
+        if let Some(place) = self.place.take() {
+            place.remove();
         }
     }
 }

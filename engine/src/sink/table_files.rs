@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::{Count, Time};
 use futures::StreamExt;
-use windrow_model::{ErrorReport, TableFormat, WrittenFile};
+use windrow_model::{ErrorReport, TableFormat};
 
 use super::encode::{Encoder, extension};
 use super::split_rows::RowSplit;
@@ -104,7 +104,7 @@ pub struct TableWriteMetrics {
     pub elapsed: Time,
 }
 
-/// The open and finished files of one partition. Dropped early, it removes its unfinished files.
+/// The files of one partition: open ones, removed if it is dropped early, and those it has put into the attempt's log.
 pub struct TableFiles {
     settings: WriteSettings,
     metrics: TableWriteMetrics,
@@ -113,7 +113,7 @@ pub struct TableFiles {
     open: HashMap<String, OpenFile>,
     /// Counts writes, to find the least recently used file.
     clock: u64,
-    finished: Vec<WrittenFile>,
+    has_finished: bool,
 }
 
 struct OpenFile {
@@ -123,7 +123,7 @@ struct OpenFile {
     used: u64,
 }
 
-/// Writes every row of `input`, then tells the attempt's log about the files.
+/// Writes every row of `input`, and tells the attempt's log about each finished file.
 pub async fn write_all(mut input: SendableRecordBatchStream, mut files: TableFiles, keeps_empty: bool) -> Result<()> {
     while let Some(batch) = input.next().await {
         let batch = batch?;
@@ -144,7 +144,7 @@ impl TableFiles {
                 return Err(error);
             }
         }
-        Ok(TableFiles { settings, metrics, memory, floor, open: HashMap::new(), clock: 0, finished: Vec::new() })
+        Ok(TableFiles { settings, metrics, memory, floor, open: HashMap::new(), clock: 0, has_finished: false })
     }
 
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -192,10 +192,11 @@ impl TableFiles {
         let Some(mut file) = self.open.remove(folder) else { return Ok(()) };
         let rest = file.encoder.finish()?;
         file.staged.write(rest).await?;
-        let written = file.staged.finish(file.rows).await?;
+        let (written, place) = file.staged.finish(file.rows).await?;
         self.metrics.bytes.add(usize::try_from(written.bytes).unwrap_or(usize::MAX));
         self.metrics.files.add(1);
-        self.finished.push(written);
+        self.settings.log.push(written, place);
+        self.has_finished = true;
         Ok(())
     }
 
@@ -217,7 +218,7 @@ impl TableFiles {
     }
 
     async fn finish(mut self, keeps_empty: bool) -> Result<()> {
-        if keeps_empty && self.open.is_empty() && self.finished.is_empty() {
+        if keeps_empty && self.open.is_empty() && !self.has_finished {
             let folder = self.settings.split.empty_folder();
             self.open_file(&folder).await?;
         }
@@ -225,7 +226,6 @@ impl TableFiles {
         for folder in folders {
             self.close(&folder).await?;
         }
-        self.finished.drain(..).for_each(|file| self.settings.log.push(file));
         Ok(())
     }
 }

@@ -44,6 +44,11 @@ fn rows(names: &[Option<&str>], numbers: &[i64]) -> RecordBatch {
 
 /// Runs a table write over `batch` as attempt `n` of a task and returns its files.
 async fn write(target: &OutputTarget, batch: RecordBatch, n: u64) -> Vec<WrittenFile> {
+    write_logged(target, batch, n).await.take().0
+}
+
+/// The same, with where the files are.
+async fn write_logged(target: &OutputTarget, batch: RecordBatch, n: u64) -> Arc<WriteLog> {
     let context = SessionContext::new();
     let schema = batch.schema();
     let table = datafusion::datasource::MemTable::try_new(schema, vec![vec![batch]]).unwrap();
@@ -60,7 +65,37 @@ async fn write(target: &OutputTarget, batch: RecordBatch, n: u64) -> Vec<Written
             written.execute(partition, Arc::clone(&task_context)).unwrap().try_collect().await.unwrap();
         assert!(left.is_empty());
     }
-    log.take()
+    log
+}
+
+#[tokio::test]
+async fn an_attempt_that_does_not_count_takes_its_files_and_folders_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = url(folder.path(), "out/");
+    let target = target(place.clone(), OutputMode::Overwrite);
+    let out = folder.path().join("out");
+    let staged = |names: &[WrittenFile]| names.iter().filter(|file| out.join(&file.staged).exists()).count();
+
+    // Failed: its log is dropped.
+    let failed = write_logged(&target, rows(&[Some("a")], &[1]), 1).await;
+    assert!(out.join("_windrow/staging").exists());
+    drop(failed);
+    assert!(!out.exists(), "nobody else has anything there");
+
+    // Cancelled when it had ended, beside another one that counts.
+    let counted = write(&target, rows(&[Some("a")], &[1]), 2).await;
+    let (files, cancelled) = write_logged(&target, rows(&[Some("a")], &[1]), 3).await.take();
+    assert!(!files.is_empty() && staged(&files) == files.len());
+    cancelled.discard();
+    assert!(staged(&files) == 0 && staged(&counted) == counted.len());
+
+    // Too late: the commit is over.
+    commit(&target, &[counted], Decided::No, &Stores::from_env()).await.unwrap();
+    let (_, late) = write_logged(&target, rows(&[Some("a")], &[1]), 4).await.take();
+    assert!(out.join("_windrow/staging").exists());
+    late.discard();
+    assert!(!out.join("_windrow/staging").exists());
+    assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), ["a,1"]);
 }
 
 async fn write_and_commit(target: &OutputTarget, batch: RecordBatch) -> Result<Vec<WrittenFile>, ErrorReport> {

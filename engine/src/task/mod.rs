@@ -22,7 +22,7 @@ use crate::failpoint;
 use crate::plan::{DecodedFragment, OutputPartitioning, decode_fragment};
 use crate::session;
 use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
-use crate::sink::{WriteIdentity, WriteLog};
+use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
 use crate::stores::Stores;
 use crate::tables::{ReadTrouble, pin_inputs};
 
@@ -102,6 +102,8 @@ pub struct TaskDone {
     pub output: TaskOutput,
     /// `None` if no rows leave the task.
     pub stored: Option<StoredOutput>,
+    /// Where the files of `output` are; whoever drops the attempt discards them.
+    pub staged: StagedFiles,
     /// In plan order, root first.
     pub operators: Vec<OperatorMetrics>,
     /// Time spent computing, summed over the attempt's threads.
@@ -261,7 +263,7 @@ impl Attempt {
         })?;
         let ended = out.finish().map_err(|error| error.into_failure(task))?;
         let (operators, totals) = metrics::collect(&self.decoded.plan);
-        let files = self.log.take();
+        let (files, staged) = self.log.take();
         let mut output = self.output(&files, &totals);
         output.rows += ended.rows;
         output.spill_bytes += ended.spill_bytes;
@@ -274,7 +276,7 @@ impl Attempt {
         }
         output.files = files;
         let cpu_us = (totals.compute_ns + ended.encode_ns) / 1000;
-        Ok(TaskDone { output, stored: ended.stored, operators, cpu_us })
+        Ok(TaskDone { output, stored: ended.stored, staged, operators, cpu_us })
     }
 
     /// What the plan's metrics and the written files say; rows of a map output are added by the caller.
