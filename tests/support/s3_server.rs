@@ -1,7 +1,7 @@
 //! A real S3 server (SeaweedFS) with one bucket, `lake`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
