@@ -8,6 +8,7 @@ pub mod failpoint;
 pub mod functions;
 pub mod guards;
 pub mod job;
+pub mod joins;
 pub mod oracle;
 pub mod plan;
 pub mod session;

@@ -15,6 +15,7 @@ use datafusion::prelude::SessionConfig;
 use windrow_model::ErrorReport;
 
 use crate::functions;
+use crate::joins::HintPlanner;
 use crate::stores::Stores;
 
 /// Rows of a batch. Large enough to amortise per-batch work, small enough for a batch to stay in a core's cache.
@@ -63,7 +64,11 @@ pub fn fit_to_memory(mut config: SessionConfig, memory_bytes: u64) -> SessionCon
 
 /// All functions and planner rules of DataFusion, with Windrow's checked ones in place of those that wrap on overflow.
 pub fn base_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    let builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_query_planner(Arc::new(HintPlanner));
     functions::install(builder).build()
 }
 

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use windrow_client::Client;
+use windrow_model::AttemptState;
+use windrow_proto::{Attempt, Stage};
 
-use crate::answers::{assert_answer, assert_published, assert_succeeded, files_below};
+use crate::answers::{assert_answer, assert_published, assert_succeeded, attempts, files_below, state_of};
 use crate::cable::Cable;
 use crate::support::cluster::TestCluster;
 use crate::support::cluster_processes::{Cluster, Etcd, Setup, WorkerSetup, until};
@@ -59,15 +61,19 @@ async fn a_worker_that_nobody_hears_writes_files_too_late_and_takes_them_away() 
     let mut cluster = Cluster::start(1).await;
     let cable = Cable::to(&cluster.url()).await;
     let coordinator = Some(cable.url());
-    // Its second attempt writes after the job has ended without it.
-    let failpoints = "task.run=sleep:10s@2".to_owned();
+    // What it is given it writes after the job has ended without it.
+    let failpoints = "task.run=sleep:10s".to_owned();
     cluster.start_worker_with(WorkerSetup { failpoints, coordinator, ..WorkerSetup::default() });
-    cluster.wait_for_workers(2).await;
+    let pid = cluster.worker_pid(1);
+    let late =
+        cluster.wait_for_workers(2).await.into_iter().find(|worker| worker.process_id == pid).expect("it is there");
     let folder = cluster.path().join("copy");
     let client = TestCluster::attached(&cluster.url()).await;
     let copy = format!("COPY lineitem TO '{}/' STORED AS PARQUET", folder.display());
     let job = client.submit(&script(&copy)).await.expect("the job is accepted");
-    wait_until(&cluster.url(), job, "some finished tasks", |job| tasks_done(job) >= 4).await;
+    let is_late =
+        |(_, attempt): (&Stage, &Attempt)| attempt.worker == late.id && state_of(attempt) == AttemptState::Running;
+    wait_until(&cluster.url(), job, "a task of the late worker", |job| attempts(job).any(is_late)).await;
 
     cable.cut();
     assert_succeeded(&wait_for_end(&cluster.url(), job).await);

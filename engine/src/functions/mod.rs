@@ -19,6 +19,8 @@ use datafusion::logical_expr::AggregateUDF;
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use crate::joins::DropHints;
+
 pub use checked_plan::{checked, fail_on_overflow};
 pub use checked_sum::CheckedSum;
 
@@ -33,5 +35,8 @@ pub(crate) fn install(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     logical.insert(0, Arc::new(constants::ConstantOverflow));
     let mut physical = PhysicalOptimizer::new().rules;
     physical.insert(0, Arc::new(checked_plan::FailOnOverflow));
+    // Sizes that were estimated are for the choice of joins' sides and for nothing after it.
+    let chosen = physical.iter().position(|rule| rule.name() == "join_selection").map_or(physical.len(), |at| at + 1);
+    physical.insert(chosen, Arc::new(DropHints));
     builder.with_optimizer_rules(logical).with_physical_optimizer_rules(physical)
 }

@@ -40,6 +40,8 @@ pub struct EngineOptions {
     /// partition, every reducer fetches from every worker, and the task that merges sorted runs holds a stream with its
     /// window open for each run: beyond it, partitions grow and operators spill instead.
     pub partitions_max: u32,
+    /// Joins are put into the order that is estimated to be the cheapest. Otherwise they stay as written.
+    pub order_joins: bool,
     /// Sees every plan before it is handed out.
     pub plan_hook: Option<PlanHook>,
 }
@@ -56,7 +58,13 @@ impl fmt::Debug for PlanHook {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { small_job_bytes: 8 << 20, partition_bytes: 128 << 20, partitions_max: 256, plan_hook: None }
+        EngineOptions {
+            small_job_bytes: 8 << 20,
+            partition_bytes: 128 << 20,
+            partitions_max: 256,
+            order_joins: true,
+            plan_hook: None,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use windrow_model::ClusterShape;
 
 use super::EngineOptions;
+use crate::joins;
 use crate::plan::{self, Distributed, Spread};
 use crate::sink::{OutputTarget, TableWriteExec};
 
@@ -37,7 +38,10 @@ pub(super) async fn distribute(
     options: &EngineOptions,
     session: &SessionState,
 ) -> Result<Plan> {
-    let logical = session.optimize(logical)?;
+    let mut logical = session.optimize(logical)?;
+    if options.order_joins {
+        logical = joins::order(logical, session).await?;
+    }
     let expected = plan::choose_spread(cluster, plan::table_bytes(&logical)?, options);
     let (mut session, mut physical) = physical(&logical, &expected, session).await?;
     let spread = plan::choose_spread(cluster, plan::input_bytes(&physical), options);

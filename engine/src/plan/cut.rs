@@ -21,7 +21,7 @@ use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
-use windrow_model::{StageInput, StagePlan, TaskPlan};
+use windrow_model::{Determinism, StageInput, StagePlan, TaskPlan};
 
 use super::scans::{file_scan, partition_count};
 use super::{CutStage, Distributed, OutputPartitioning, Reads, ShuffleReadExec, Spread};
@@ -279,9 +279,20 @@ impl<'a> Cut<'a> {
             output_partitions: output.partitions(),
             determinism: determinism::of(&root, &output, &self.stages)?,
         };
+        if let Some(same) = self.stages.iter().find(|stage| gives_the_same(stage, &plan, &task_splits)) {
+            return Ok(same.plan.index);
+        }
         self.stages.push(CutStage { plan, fragment: bytes, splits: task_splits, physical: root, output });
         Ok(index)
     }
+}
+
+/// Whether `stage` computes what `plan` would: a statement that says something twice has it computed once.
+fn gives_the_same(stage: &CutStage, plan: &StagePlan, splits: &[Option<bytes::Bytes>]) -> bool {
+    stage.plan.determinism == Determinism::Determinate
+        && stage.plan.fragment == plan.fragment
+        && stage.plan.tasks == plan.tasks
+        && stage.splits == splits
 }
 
 /// The stage of a table that an earlier statement made, if `plan` reads it as it is.

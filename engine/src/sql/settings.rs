@@ -12,16 +12,18 @@ pub(crate) enum Setting {
     SmallJobBytes,
     PartitionBytes,
     PartitionsMax,
+    OrderJoins,
     /// One of DataFusion's.
     DataFusion,
     /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
     Ignored,
 }
 
-const OWN: [(&str, Setting); 3] = [
+const OWN: [(&str, Setting); 4] = [
     ("windrow.small_job_bytes", Setting::SmallJobBytes),
     ("windrow.partition_bytes", Setting::PartitionBytes),
     ("windrow.partitions_max", Setting::PartitionsMax),
+    ("windrow.order_joins", Setting::OrderJoins),
 ];
 
 const PREFIXES: [&str; 5] = [
@@ -78,6 +80,7 @@ impl Setting {
             Setting::PartitionsMax => {
                 options.partitions_max = value.map_or(Ok(defaults.partitions_max), parse_partitions)?
             }
+            Setting::OrderJoins => options.order_joins = value.map_or(Ok(defaults.order_joins), parse_switch)?,
             Setting::DataFusion | Setting::Ignored => {}
         }
         Ok(())
@@ -90,6 +93,14 @@ fn parse_partitions(text: &str) -> Result<u32, ErrorReport> {
         ErrorReport::invalid(format!("`{text}` is not a number of partitions"))
             .with_hint(format!("give a whole number from 1 to {PARTITIONS_LIMIT}"))
     })
+}
+
+fn parse_switch(text: &str) -> Result<bool, ErrorReport> {
+    match text {
+        "true" | "on" => Ok(true),
+        "false" | "off" => Ok(false),
+        _ => Err(ErrorReport::invalid(format!("`{text}` is neither on nor off")).with_hint("give true or false")),
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,34 @@ impl FileTable {
         &self.files
     }
 
+    /// Rows, and ranges of columns, of all files together, as their footers tell them.
+    pub async fn statistics(&self, session: &dyn Session) -> Result<Statistics> {
+        let files = self.measured_files(session).await?;
+        if files.is_empty() {
+            return Ok(Statistics { num_rows: Precision::Exact(0), ..Statistics::new_unknown(&self.schema()) });
+        }
+        merged_statistics(&files, &self.schema(), true)
+    }
+
+    /// Reads the first `rows` rows of each of `count` files that lie evenly among all.
+    pub async fn first_rows(
+        &self,
+        session: &dyn Session,
+        columns: Vec<usize>,
+        rows: usize,
+        count: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let every = self.files.len().div_ceil(count.max(1)).max(1);
+        let groups = self.files.iter().step_by(every).map(|file| FileGroup::new(vec![file.clone()]));
+        let source = self.format.file_source(self.schema.clone());
+        let scan = FileScanConfigBuilder::new(self.store.clone(), source)
+            .with_file_groups(groups.collect())
+            .with_projection_indices(Some(columns))?
+            .with_limit(Some(rows))
+            .build();
+        self.format.create_physical_plan(session, scan).await
+    }
+
     fn partition_names(&self) -> Vec<&str> {
         self.schema.table_partition_cols().iter().map(|field| field.name().as_str()).collect()
     }

@@ -1,0 +1,185 @@
+//! The cheapest order: every order of up to ten relations, and beyond it the cheapest next join each time.
+
+use std::collections::HashMap;
+
+use datafusion::common::Result;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::estimate::{Estimate, Size};
+use super::graph::{Group, Set, Shape};
+use super::measure::Measured;
+
+/// All subsets of this many relations are looked at: 3^10 pairs of them take some milliseconds.
+const EXACT_MAX: usize = 10;
+/// Another order must be cheaper than this part of the written one: estimates are wrong by more than a few per cent.
+const GAIN_MIN: f64 = 0.85;
+
+/// What a row costs beside reading it: to be put into a hash table, to be looked up in one, to come out of a join.
+const BUILD: f64 = 2.5;
+const PROBE: f64 = 1.0;
+const EMIT: f64 = 1.0;
+/// Bytes that cost as much to exchange as a row costs to be looked up.
+const BYTES_A_UNIT: f64 = 48.0;
+/// A build side of so many bytes is sent to everyone, and the other side stays where it is.
+const BROADCAST_BYTES: f64 = (16 << 20) as f64;
+
+#[derive(Clone, Debug)]
+struct Best {
+    shape: Shape,
+    size: Size,
+    cost: f64,
+}
+
+/// A cheaper order of `group`; `None` if there is none that is known to be.
+pub fn better_order(group: &Group, measured: &Measured) -> Result<Option<LogicalPlan>> {
+    let estimate = Estimate::new(measured);
+    let mut relations = Vec::new();
+    for (at, relation) in group.relations.iter().enumerate() {
+        let Some(size) = estimate.of(&relation.plan)? else { return Ok(None) };
+        relations.push(estimate.filtered(size, group.conditions.iter().filter(|(_, needs)| *needs == 1 << at)));
+    }
+    let search = Search { group, estimate: &estimate, relations };
+    let Some(written) = search.of_shape(&group.shape) else { return Ok(None) };
+    let best = if group.relations.len() <= EXACT_MAX { search.exact() } else { search.greedy() };
+    match best {
+        Some(best) if best.cost < written.cost * GAIN_MIN => {
+            tracing::debug!(written = written.cost, ordered = best.cost, rows = best.size.rows, "joins ordered");
+            Ok(Some(group.build(&best.shape)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+struct Search<'a> {
+    group: &'a Group,
+    estimate: &'a Estimate<'a>,
+    relations: Vec<Size>,
+}
+
+impl Search<'_> {
+    fn relation(&self, at: usize) -> Best {
+        Best { shape: Shape::Relation(at), size: self.relations[at].clone(), cost: 0.0 }
+    }
+
+    fn is_result(&self, at: usize) -> bool {
+        self.group.relations[at].tests.is_none()
+    }
+
+    fn of_shape(&self, shape: &Shape) -> Option<Best> {
+        match shape {
+            Shape::Relation(at) => Some(self.relation(*at)),
+            Shape::Join(left, right) => self.join(&self.of_shape(left)?, &self.of_shape(right)?),
+            Shape::Test(left, at) => self.test(&self.of_shape(left)?, *at),
+        }
+    }
+
+    /// `None` if nothing joins them.
+    fn join(&self, left: &Best, right: &Best) -> Option<Best> {
+        let (a, b) = (Group::set_of(&left.shape), Group::set_of(&right.shape));
+        let pairs = self.group.between(a, b);
+        if pairs.is_empty() {
+            return None;
+        }
+        let new = |needs: Set| needs & !(a | b) == 0 && needs & !a != 0 && needs & !b != 0;
+        let conditions = self.group.conditions.iter().filter(|(_, needs)| new(*needs));
+        let size = self.estimate.join(&left.size, &right.size, &pairs);
+        let size = self.estimate.filtered(size, conditions);
+        let cost = left.cost + right.cost + cost(&left.size, &right.size, &size);
+        let (left, right) = (Box::new(left.shape.clone()), Box::new(right.shape.clone()));
+        Some(Best { shape: Shape::Join(left, right), size, cost })
+    }
+
+    fn test(&self, left: &Best, at: usize) -> Option<Best> {
+        let tests = self.group.relations[at].tests.as_ref()?;
+        if tests.needs & !Group::set_of(&left.shape) != 0 {
+            return None;
+        }
+        let size = self.estimate.tested(&left.size, &self.relations[at], tests);
+        let cost = left.cost + cost(&left.size, &self.relations[at], &size);
+        Some(Best { shape: Shape::Test(Box::new(left.shape.clone()), at), size, cost })
+    }
+
+    fn exact(&self) -> Option<Best> {
+        let count = self.relations.len();
+        let mut best: HashMap<Set, Best> = HashMap::new();
+        for set in 1..1_u64 << count {
+            let found = self.best_of(set, &best);
+            if let Some(found) = found {
+                best.insert(set, found);
+            }
+        }
+        best.remove(&((1 << count) - 1))
+    }
+
+    fn best_of(&self, set: Set, best: &HashMap<Set, Best>) -> Option<Best> {
+        if set.count_ones() == 1 {
+            let at = set.trailing_zeros() as usize;
+            return self.is_result(at).then(|| self.relation(at));
+        }
+        let mut found: Option<Best> = None;
+        let mut offer = |offered: Option<Best>| {
+            if let Some(offered) = offered
+                && found.as_ref().is_none_or(|found| offered.cost < found.cost)
+            {
+                found = Some(offered);
+            }
+        };
+        for at in (0..self.relations.len()).filter(|at| set & 1 << at != 0 && !self.is_result(*at)) {
+            offer(best.get(&(set & !(1 << at))).and_then(|left| self.test(left, at)));
+        }
+        // Each split once: the lowest relation is on the left.
+        let lowest = set & set.wrapping_neg();
+        let mut right = (set - 1) & set;
+        while right != 0 {
+            if right & lowest == 0
+                && let (Some(a), Some(b)) = (best.get(&(set & !right)), best.get(&right))
+            {
+                offer(self.join(a, b));
+            }
+            right = (right - 1) & set;
+        }
+        found
+    }
+
+    fn greedy(&self) -> Option<Best> {
+        let (results, mut tests): (Vec<usize>, Vec<usize>) =
+            (0..self.relations.len()).partition(|at| self.is_result(*at));
+        let mut parts: Vec<Best> = results.into_iter().map(|at| self.relation(at)).collect();
+        while parts.len() > 1 || !tests.is_empty() {
+            let mut next: Option<(f64, usize, Option<usize>, Option<usize>, Best)> = None;
+            let mut offer = |added: f64, at: usize, with: Option<usize>, test: Option<usize>, joined: Best| {
+                if next.as_ref().is_none_or(|(cost, ..)| added < *cost) {
+                    next = Some((added, at, with, test, joined));
+                }
+            };
+            for (at, part) in parts.iter().enumerate() {
+                for (with, other) in parts.iter().enumerate().skip(at + 1) {
+                    if let Some(joined) = self.join(part, other) {
+                        offer(joined.cost - part.cost - other.cost, at, Some(with), None, joined);
+                    }
+                }
+                for (nth, test) in tests.iter().enumerate() {
+                    if let Some(joined) = self.test(part, *test) {
+                        offer(joined.cost - part.cost, at, None, Some(nth), joined);
+                    }
+                }
+            }
+            let (_, at, with, test, joined) = next?;
+            parts[at] = joined;
+            if let Some(with) = with {
+                parts.remove(with);
+            }
+            if let Some(nth) = test {
+                tests.remove(nth);
+            }
+        }
+        parts.pop()
+    }
+}
+
+/// Of one join, without its inputs. The smaller side is built.
+fn cost(left: &Size, right: &Size, out: &Size) -> f64 {
+    let (build, probe) = if left.bytes() <= right.bytes() { (left, right) } else { (right, left) };
+    let exchanged = if build.bytes() <= BROADCAST_BYTES { build.bytes() } else { build.bytes() + probe.bytes() };
+    build.rows * BUILD + probe.rows * PROBE + out.rows * EMIT + exchanged / BYTES_A_UNIT
+}
