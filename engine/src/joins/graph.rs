@@ -81,7 +81,7 @@ impl Group {
         }
         let mut collected = Collected::default();
         let Some(shape) = collected.collect(plan)? else { return Ok(None) };
-        if collected.relations.len() < 3 || collected.relations.len() > RELATIONS_MAX {
+        if collected.relations.len() < 2 || collected.relations.len() > RELATIONS_MAX {
             return Ok(None);
         }
         collected.group(plan.clone(), shape)

@@ -1,6 +1,7 @@
 //! What the tables of a statement hold: rows and ranges from their files' footers, and a sample of their first rows.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +14,6 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
 use super::estimate::{ColumnSize, Size, is_bounds, width};
-use super::graph;
 use crate::tables::FileTable;
 
 /// Rows that are looked at to judge a filter, of so many files.
@@ -31,6 +31,7 @@ pub struct Measured {
     tables: HashMap<TableId, Arc<Statistics>>,
     /// By table and conditions: the part of its rows that meets them.
     samples: HashMap<(TableId, String), f64>,
+    names: Cell<usize>,
 }
 
 impl Measured {
@@ -41,10 +42,6 @@ impl Measured {
             if !measured.tables.contains_key(&id) {
                 measured.tables.insert(id, Arc::new(table.statistics(session).await?));
             }
-        }
-        // Two tables leave no choice but which is built.
-        if graph::joins(plan)? < 2 {
-            return Ok(measured);
         }
         for (scan, predicate) in filtered_scans(plan)? {
             let (Some((id, table)), Some(size)) = (file_table(&scan), measured.scan(&scan)) else { continue };
@@ -59,6 +56,13 @@ impl Measured {
             }
         }
         Ok(measured)
+    }
+
+    /// A relation's name that the statement does not have.
+    pub fn next_name(&self) -> String {
+        let number = self.names.get();
+        self.names.set(number + 1);
+        format!("__windrow_wanted_{number}")
     }
 
     /// `None` if the table's rows are not known.

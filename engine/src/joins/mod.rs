@@ -1,5 +1,6 @@
 //! The order of joins, by estimated cost over the whole statement, before it is cut into stages.
 //!
+//! `reduce` leaves out rows of aggregates that no join will find.
 //! `estimate` guesses rows and distinct values from what the files' footers and a sample say, `graph` collects
 //! relations that may be joined in any order, `search` finds the cheapest order, and `hint` tells DataFusion's own
 //! choice of build sides and broadcasts what was estimated. Where anything is unknown the written order stays.
@@ -8,6 +9,7 @@ mod estimate;
 mod graph;
 mod hint;
 mod measure;
+mod reduce;
 mod search;
 
 use datafusion::common::Result;
@@ -35,8 +37,8 @@ pub async fn order(plan: LogicalPlan, session: &SessionState) -> Result<LogicalP
 /// The highest group of inner and semi joins first: what is below its relations is ordered on the way back.
 fn reorder(plan: LogicalPlan, measured: &Measured) -> Result<Transformed<LogicalPlan>> {
     if let Some(group) = graph::Group::of(&plan)? {
-        let mut changed = false;
-        let relations = group.inputs().into_iter().map(|input| {
+        let (inputs, mut changed) = reduce::reduced(&group, measured)?;
+        let relations = inputs.into_iter().map(|input| {
             let inner = reorder(input, measured)?;
             changed |= inner.transformed;
             Ok(inner.data)
