@@ -18,36 +18,42 @@ use crate::process::Processes;
 
 pub enum Engine {
     Windrow(Windrow),
+    /// All slots in one worker.
+    OneWorker(Windrow),
     DataFusion(DataFusion),
+    /// Behind the same questions and answers.
+    DuckDb(DataFusion),
 }
 
 impl Engine {
     pub fn name(&self) -> &'static str {
         match self {
             Engine::Windrow(_) => "windrow",
+            Engine::OneWorker(_) => "windrow-one-worker",
             Engine::DataFusion(_) => "datafusion",
+            Engine::DuckDb(_) => "duckdb",
         }
     }
 
     pub fn processes(&self) -> &Processes {
         match self {
-            Engine::Windrow(windrow) => &windrow.processes,
-            Engine::DataFusion(datafusion) => &datafusion.processes,
+            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => &windrow.processes,
+            Engine::DataFusion(server) | Engine::DuckDb(server) => &server.processes,
         }
     }
 
     /// Runs the query in `file` and reads every row; seconds count from submission to the last row.
     pub async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
         match self {
-            Engine::Windrow(windrow) => windrow.query(file).await,
-            Engine::DataFusion(datafusion) => datafusion.query(file).await,
+            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.query(file).await,
+            Engine::DataFusion(server) | Engine::DuckDb(server) => server.query(file).await,
         }
     }
 
     pub async fn stop(self) {
         let mut child = match self {
-            Engine::Windrow(windrow) => windrow.up,
-            Engine::DataFusion(datafusion) => datafusion.child,
+            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.up,
+            Engine::DataFusion(server) | Engine::DuckDb(server) => server.child,
         };
         if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
             // The process may have ended by itself; there is nothing to do about it then.
@@ -63,10 +69,19 @@ pub struct Windrow {
     client: Client,
     processes: Processes,
     tables: BTreeMap<String, TableSpec>,
+    /// `SET` statements before each query.
+    settings: String,
 }
 
 impl Windrow {
-    pub async fn start(binary: &Path, data: &Path, workers: u32, slots: u32, memory: &str) -> anyhow::Result<Windrow> {
+    pub async fn start(
+        binary: &Path,
+        data: &Path,
+        workers: u32,
+        slots: u32,
+        memory: &str,
+        settings: &[String],
+    ) -> anyhow::Result<Windrow> {
         let mut up = Command::new(binary)
             .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--memory", memory])
             .args(["--workers", &workers.to_string(), "--slots", &slots.to_string()])
@@ -86,7 +101,12 @@ impl Windrow {
         for worker in ready["workers"].as_array().context("no workers in the ready line")? {
             pids.push(worker["pid"].as_u64().context("no pid in the ready line")? as u32);
         }
-        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)? })
+        let settings = settings.iter().map(|setting| match setting.split_once('=') {
+            Some((name, value)) => Ok(format!("SET {name} = '{value}';\n")),
+            None => Err(anyhow!("`{setting}` is not NAME=VALUE")),
+        });
+        let settings = settings.collect::<anyhow::Result<String>>()?;
+        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)?, settings })
     }
 
     async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
@@ -110,12 +130,13 @@ impl Windrow {
         }
         let seconds = started.elapsed().as_secs_f64();
         let rows = batches.iter().map(|batch| batch.num_rows()).sum();
-        Ok(Answer { seconds, rows, digest: oracle::digest(&batches)? })
+        Ok(Answer { seconds, rows, digest: Some(oracle::digest(&batches)?) })
     }
 
     fn spec(&self, file: &Path) -> anyhow::Result<JobSpec> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(spec(&name, std::fs::read_to_string(file)?, self.tables.clone()))
+        let script = format!("{}{}", self.settings, std::fs::read_to_string(file)?);
+        Ok(spec(&name, script, self.tables.clone()))
     }
 }
 
@@ -154,8 +175,19 @@ pub struct DataFusion {
 
 impl DataFusion {
     pub async fn start(data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("datafusion-server")
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("datafusion-server");
+        DataFusion::serve(command, data, threads).await
+    }
+
+    pub async fn start_duckdb(python: &Path, data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+        let mut command = Command::new(python);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/duckdb_server.py"));
+        DataFusion::serve(command, data, threads).await
+    }
+
+    async fn serve(mut command: Command, data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+        let mut child = command
             .arg("--data")
             .arg(data)
             .args(["--threads", &threads.to_string()])
@@ -165,14 +197,14 @@ impl DataFusion {
             .spawn()?;
         let questions = child.stdin.take().context("piped above")?;
         let mut answers = BufReader::new(child.stdout.take().context("piped above")?).lines();
-        answers.next_line().await?.context("the DataFusion server ended before it was ready")?;
-        let processes = Processes(vec![child.id().context("the DataFusion server has ended")?]);
+        answers.next_line().await?.context("the server of a peer ended before it was ready")?;
+        let processes = Processes(vec![child.id().context("the server of a peer has ended")?]);
         Ok(DataFusion { child, questions, answers, processes })
     }
 
     async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
         self.questions.write_all(format!("{}\n", file.display()).as_bytes()).await?;
-        let line = self.answers.next_line().await?.context("the DataFusion server ended")?;
+        let line = self.answers.next_line().await?.context("the server of a peer ended")?;
         Ok(serde_json::from_str(&line)?)
     }
 }

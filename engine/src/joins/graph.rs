@@ -87,10 +87,6 @@ impl Group {
         collected.group(plan.clone(), shape)
     }
 
-    pub fn inputs(&self) -> Vec<LogicalPlan> {
-        self.relations.iter().map(|relation| relation.plan.clone()).collect()
-    }
-
     pub fn with_inputs(mut self, inputs: Vec<LogicalPlan>) -> Result<Group> {
         if inputs.len() != self.relations.len() {
             return internal_err!("a group of {} joins got {} inputs", self.relations.len(), inputs.len());

@@ -12,14 +12,14 @@ use super::measure::Measured;
 /// All subsets of this many relations are looked at: 3^10 pairs of them take some milliseconds.
 const EXACT_MAX: usize = 10;
 /// Another order must be cheaper than this part of the written one: estimates are wrong by more than a few per cent.
-const GAIN_MIN: f64 = 0.85;
+const GAIN_MIN: f64 = 0.9;
 
 /// What a row costs beside reading it: to be put into a hash table, to be looked up in one, to come out of a join.
 const BUILD: f64 = 2.5;
 const PROBE: f64 = 1.0;
 const EMIT: f64 = 1.0;
 /// Bytes that cost as much to exchange as a row costs to be looked up.
-const BYTES_A_UNIT: f64 = 48.0;
+const BYTES_A_UNIT: f64 = 16.0;
 /// A build side of so many bytes is sent to everyone, and the other side stays where it is.
 const BROADCAST_BYTES: f64 = (16 << 20) as f64;
 
