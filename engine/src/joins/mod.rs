@@ -16,6 +16,7 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 
 pub use hint::{DropHints, HintPlanner};
 use measure::Measured;
@@ -30,8 +31,14 @@ pub async fn order(plan: LogicalPlan, session: &SessionState) -> Result<LogicalP
     let measured = Measured::take(&plan, session).await?;
     let ordered = reorder(plan, &measured)?;
     // Columns that only the old order needed in some places are dropped there, and filters move again.
-    let plan = if ordered.transformed { session.optimize(&ordered.data)? } else { ordered.data };
+    let plan = if ordered.transformed { optimized_again(ordered.data, session)? } else { ordered.data };
     hint::mark(plan, &measured)
+}
+
+/// By all rules of the session but the one that puts inner joins into an order of its own.
+fn optimized_again(plan: LogicalPlan, session: &SessionState) -> Result<LogicalPlan> {
+    let rules = session.optimizers().iter().filter(|rule| rule.name() != "eliminate_cross_join").cloned();
+    Optimizer::with_rules(rules.collect()).optimize(plan, session, |_, _| {})
 }
 
 /// The highest group of inner and semi joins first: what is below its relations is ordered on the way back.

@@ -57,6 +57,9 @@ fn wanted(group: &Group, at: usize) -> Vec<(Column, usize, Column)> {
         };
         // What the test compares with, and everything that is equal to it.
         for (outer, inner) in &tests.on {
+            let Expr::Column(column) = outer else { continue };
+            let owner = group.relations.iter().position(|it| it.tests.is_none() && it.plan.schema().has_column(column));
+            equal.extend(owner.map(|owner| ((outer.clone(), 1 << owner), (inner.clone(), 1 << other))));
             let same = group.edges.iter().flat_map(|edge| [(&edge.left, &edge.right), (&edge.right, &edge.left)]);
             let others = same.filter(|(a, _)| a.0 == *outer).map(|(_, b)| b.clone());
             equal.extend(others.map(|b| (b, (inner.clone(), 1 << other))));
