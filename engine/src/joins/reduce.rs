@@ -16,6 +16,8 @@ use super::measure::Measured;
 const WANTED_MAX: f64 = 0.3;
 /// Reading the wanted values must cost at most this part of the aggregate's rows.
 const READ_MAX: f64 = 0.5;
+/// The relation that has them must have been left with at most this part of its rows: others have all values.
+const LEFT_MAX: f64 = 0.5;
 
 /// The relations of `group` with aggregates over fewer rows, and whether any is.
 pub fn reduced(group: &Group, measured: &Measured) -> Result<(Vec<LogicalPlan>, bool)> {
@@ -114,7 +116,9 @@ fn with_wanted(
     let estimate = Estimate::new(measured);
     let (Some(have), Some(want)) = (estimate.of(input)?, estimate.of(wanted)?) else { return Ok(None) };
     let (Some(ours), Some(theirs)) = (have.columns.get(&key), want.columns.get(column)) else { return Ok(None) };
-    let pays = theirs.distinct <= ours.distinct * WANTED_MAX && theirs.table_rows <= have.rows * READ_MAX;
+    let pays = theirs.distinct <= ours.distinct * WANTED_MAX
+        && theirs.table_rows <= have.rows * READ_MAX
+        && want.rows <= theirs.table_rows * LEFT_MAX;
     if !pays || !is_scan(wanted) {
         return Ok(None);
     }

@@ -24,6 +24,7 @@ use datafusion_proto::protobuf::{self, physical_plan_node::PhysicalPlanType};
 use prost::Message;
 
 use super::facts::{self, FactsMessage};
+use super::key_filter::{KeyFilterExec, KeyProbeExec};
 use super::recursive::{self, RecursiveMessage, WorkTableMessage, WorkTables};
 use super::scans::{ScanNumbers, file_scan};
 use super::series::{self, SeriesMessage};
@@ -35,7 +36,7 @@ use crate::sink::TableWriteExec;
 /// A node that DataFusion's messages do not know, or not well enough.
 #[derive(Clone, PartialEq, prost::Message)]
 struct NodeMessage {
-    #[prost(oneof = "Node", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Node", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     node: Option<Node>,
 }
 
@@ -53,6 +54,19 @@ enum Node {
     Scan(ScanMessage),
     #[prost(message, tag = "6")]
     Series(SeriesMessage),
+    #[prost(message, tag = "7")]
+    KeyFilter(KeyFilterMessage),
+    #[prost(message, tag = "8")]
+    KeyProbe(KeyFilterMessage),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct KeyFilterMessage {
+    #[prost(message, repeated, tag = "1")]
+    keys: Vec<protobuf::PhysicalExprNode>,
+    /// Of a probe.
+    #[prost(uint32, tag = "2")]
+    parts: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -138,6 +152,17 @@ impl PlanEncoder {
         }
         if let Some(write) = plan.downcast_ref::<TableWriteExec>() {
             return Ok(Some(Node::TableWrite(write.encode())));
+        }
+        let encoded = |keys: &[Arc<dyn PhysicalExpr>], parts| {
+            let exprs = ExprEncoder { codec, converter: self };
+            let keys = keys.iter().map(|key| exprs.encode(key)).collect::<Result<_>>()?;
+            Ok::<_, datafusion::common::DataFusionError>(KeyFilterMessage { keys, parts })
+        };
+        if let Some(filter) = plan.downcast_ref::<KeyFilterExec>() {
+            return Ok(Some(Node::KeyFilter(encoded(filter.keys(), 0)?)));
+        }
+        if let Some(probe) = plan.downcast_ref::<KeyProbeExec>() {
+            return Ok(Some(Node::KeyProbe(encoded(probe.keys(), probe.parts())?)));
         }
         if let Some(series) = plan.downcast_ref::<LazyMemoryExec>() {
             return self.series_node(series, codec).map(Some);
@@ -322,8 +347,32 @@ impl PlanDecoder {
                 let whole = self.decode_inner(series.plan.as_deref(), context)?;
                 series::decode(&series, &whole, &ExprDecoder::new(context.clone(), self))
             }
+            Some(Node::KeyFilter(filter)) => match inputs.as_slice() {
+                [input] => {
+                    let keys = self.decode_keys(&filter, input, context)?;
+                    Ok(Arc::new(KeyFilterExec::new(Arc::clone(input), keys)))
+                }
+                _ => internal_err!("KeyFilterExec has {} inputs", inputs.len()),
+            },
+            Some(Node::KeyProbe(probe)) => match inputs.as_slice() {
+                [input, filters] => {
+                    let keys = self.decode_keys(&probe, input, context)?;
+                    Ok(Arc::new(KeyProbeExec::new(Arc::clone(input), Arc::clone(filters), keys, probe.parts)))
+                }
+                _ => internal_err!("KeyProbeExec has {} inputs", inputs.len()),
+            },
             None => internal_err!("a node of the fragment is of a kind that this build does not know"),
         }
+    }
+
+    fn decode_keys(
+        &self,
+        message: &KeyFilterMessage,
+        input: &Arc<dyn ExecutionPlan>,
+        context: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
+        let decoder = ExprDecoder::new(context.clone(), self);
+        message.keys.iter().map(|key| decoder.decode(key, &input.schema())).collect()
     }
 
     /// DataFusion's message inside one of ours.

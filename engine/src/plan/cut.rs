@@ -9,7 +9,8 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DataFusionError, Result, internal_err, not_impl_err};
 use datafusion::execution::SessionState;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -23,6 +24,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, replace_children_if_necessary};
 use windrow_model::{Determinism, StageInput, StagePlan, TaskPlan};
 
+use super::key_filter::{self, KeyFilterExec, KeyProbeExec};
 use super::scans::{file_scan, partition_count};
 use super::{CutStage, Distributed, OutputPartitioning, Reads, ShuffleReadExec, Spread};
 use super::{broadcast, determinism, fragment, label, scalar, splits};
@@ -82,6 +84,8 @@ pub(super) struct Cut<'a> {
     /// Partitions of exchanges that the planner did not plan.
     pub partitions: usize,
     settings: Vec<(String, String)>,
+    /// Keys of one side of a join filter the other.
+    key_filters: bool,
     session: &'a SessionState,
     /// Scalar subqueries whose values may be used by the part of the plan that is being cut.
     pub scopes: Vec<scalar::Scope>,
@@ -99,7 +103,9 @@ impl<'a> Cut<'a> {
             settings.retain(|(key, _)| key != WORK_STEALING);
             settings.push((WORK_STEALING.to_owned(), "false".to_owned()));
         }
-        Cut { stages: Vec::new(), first_stage, partitions, settings, session, scopes: Vec::new() }
+        // DataFusion's own switch of the same thing within one process.
+        let key_filters = session.config_options().optimizer.enable_dynamic_filter_pushdown;
+        Cut { stages: Vec::new(), first_stage, partitions, settings, key_filters, session, scopes: Vec::new() }
     }
 
     /// Cuts everything below `plan` and `plan` itself; gives the part that belongs to the consuming stage.
@@ -114,10 +120,13 @@ impl<'a> Cut<'a> {
         if let Some(merge) = plan.downcast_ref::<SortPreservingMergeExec>() {
             return self.at_merge(plan, merge);
         }
-        if let Some(join) = plan.downcast_ref::<HashJoinExec>()
-            && join.mode == PartitionMode::CollectLeft
-        {
-            return broadcast::at_hash_join(self, plan, join);
+        if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+            if join.mode == PartitionMode::CollectLeft {
+                return broadcast::at_hash_join(self, plan, join);
+            }
+            if self.key_filters && key_filter::may_filter(join) {
+                return self.at_partitioned_join(plan, join);
+            }
         }
         if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
             return broadcast::at_nested_loop_join(self, plan, join);
@@ -134,6 +143,61 @@ impl<'a> Cut<'a> {
         }
         let children = plan.children().into_iter().map(|child| self.below(child)).collect::<Result<Vec<_>>>()?;
         replace_children_if_necessary(Arc::clone(plan), children)
+    }
+
+    /// Where the build side has fewer keys than there are, its keys filter the probe side before that is exchanged.
+    fn at_partitioned_join(
+        &mut self,
+        plan: &Arc<dyn ExecutionPlan>,
+        join: &HashJoinExec,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let build = self.below(join.left())?;
+        let keys: Option<Vec<usize>> =
+            join.on().iter().map(|(key, _)| Some(key.downcast_ref::<Column>()?.index())).collect();
+        let exchange = keys.and_then(|keys| key_filter::exchange_of(&build, keys));
+        let probe = match (exchange, join.right().downcast_ref::<RepartitionExec>()) {
+            (Some(exchange), Some(repartition))
+                if key_filter::has_fewer_keys(join.left()) && !repartition.preserve_order() =>
+            {
+                self.filtered_exchange(exchange, repartition, join)?
+            }
+            _ => None,
+        };
+        let probe = match probe {
+            Some(probe) => probe,
+            None => self.below(join.right())?,
+        };
+        replace_children_if_necessary(Arc::clone(plan), vec![build, probe])
+    }
+
+    /// `None` if the sides are not divided in the same way.
+    fn filtered_exchange(
+        &mut self,
+        build: Arc<dyn ExecutionPlan>,
+        probe: &RepartitionExec,
+        join: &HashJoinExec,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Partitioning::Hash(ours, parts), Partitioning::Hash(theirs, others)) =
+            (build.output_partitioning().clone(), probe.partitioning().clone())
+        else {
+            return Ok(None);
+        };
+        let same = parts == others && join.on().iter().map(|(_, key)| key).eq(theirs.iter());
+        if !same || parts < 2 {
+            return Ok(None);
+        }
+        let input = self.below(probe.input())?;
+        let filters = self.add_stage(Arc::new(KeyFilterExec::new(build, ours)), OutputPartitioning::Single)?;
+        let facts = self.stage_facts(filters);
+        let filters = ShuffleReadExec::with_facts(filters, Reads::All, Partitioning::UnknownPartitioning(1), facts);
+        let input = KeyProbeExec::new(input, Arc::new(filters), theirs.clone(), parts as u32);
+        self.hash_exchange(Arc::new(input), theirs, parts, false).map(Some)
+    }
+
+    /// Of the rows of a stage of this statement, of which nothing is known but their columns.
+    fn stage_facts(&self, stage: u32) -> EquivalenceProperties {
+        let schema = self.stages[(stage - self.first_stage) as usize].physical.schema();
+        EquivalenceProperties::new(schema)
     }
 
     fn at_repartition(&mut self, repartition: &RepartitionExec) -> Result<Arc<dyn ExecutionPlan>> {

@@ -17,6 +17,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use windrow_model::Determinism;
 
+use super::key_filter::KeyProbeExec;
 use super::shuffle_read::{Reads, ShuffleReadExec};
 use super::{CutStage, OutputPartitioning};
 
@@ -58,6 +59,9 @@ fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determi
     if let Some(read) = plan.downcast_ref::<ShuffleReadExec>() {
         return Ok(of_read(read, stages));
     }
+    if plan.is::<KeyProbeExec>() {
+        return of_probe(plan, stages);
+    }
     let mut class = Determinism::Determinate;
     for child in plan.children() {
         class = worse(class, of_plan(child, stages)?);
@@ -66,6 +70,15 @@ fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determi
         return Ok(Determinism::Indeterminate);
     }
     Ok(if loses_order(plan) { worse(class, Determinism::Unordered) } else { class })
+}
+
+/// Filters in another order drop the same rows. Filters of other keys do not.
+fn of_probe(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determinism> {
+    let [input, filters] = plan.children()[..] else { return Ok(Determinism::Indeterminate) };
+    match of_plan(filters, stages)? {
+        Determinism::Indeterminate => Ok(Determinism::Indeterminate),
+        Determinism::Determinate | Determinism::Unordered => of_plan(input, stages),
+    }
 }
 
 /// Map outputs arrive in any order; a single one has an order of its own, as good as its producer's.

@@ -51,6 +51,8 @@ fn step(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     }
     let name = match plan.name() {
         "FilterExec" => "filter",
+        "KeyFilterExec" => "filter of keys",
+        "KeyProbeExec" => "keys of a join",
         "HashJoinExec" | "SortMergeJoinExec" => "join",
         "NestedLoopJoinExec" => "nested loop join",
         "CrossJoinExec" => "cross join",

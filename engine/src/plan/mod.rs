@@ -12,6 +12,7 @@ mod determinism;
 mod explain;
 mod facts;
 mod fragment;
+mod key_filter;
 mod label;
 mod recursive;
 mod scalar;
