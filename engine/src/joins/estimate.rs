@@ -21,6 +21,9 @@ const UNKNOWN_HAVING: f64 = 0.2;
 /// Width of a value of variable length, in bytes.
 const TEXT_BYTES: f64 = 24.0;
 
+/// Bytes of a hash table for each row, its own not counted.
+const TABLE_BYTES_A_ROW: f64 = 24.0;
+
 /// What is known about the rows of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Size {
@@ -45,6 +48,11 @@ impl Size {
 
     pub fn bytes(&self) -> f64 {
         self.rows * self.row_bytes()
+    }
+
+    /// What it weighs as the build side of a join: each row has its place in a hash table, whatever its width.
+    pub fn table_bytes(&self) -> f64 {
+        self.rows * (TABLE_BYTES_A_ROW + self.row_bytes() / 2.0)
     }
 
     /// The same columns in fewer rows: of rows taken at random, so many values are left (Yao 1977).

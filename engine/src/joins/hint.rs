@@ -37,7 +37,7 @@ pub fn mark(plan: LogicalPlan, measured: &Measured) -> Result<LogicalPlan> {
         node.map_children(|input| {
             let unmarked = without_marks(input.clone())?;
             let Some(size) = estimate.of(&unmarked)? else { return Ok(Transformed::no(input)) };
-            let (rows, bytes) = (size.rows as usize, size.bytes() as usize);
+            let (rows, bytes) = (size.rows as usize, size.table_bytes() as usize);
             let hint = SizeHint { input, rows, bytes };
             Ok(Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(hint) })))
         })

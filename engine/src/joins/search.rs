@@ -15,7 +15,7 @@ const EXACT_MAX: usize = 10;
 const GAIN_MIN: f64 = 0.9;
 
 /// What a row costs beside reading it: to be put into a hash table, to be looked up in one, to come out of a join.
-const BUILD: f64 = 2.5;
+const BUILD: f64 = 3.5;
 const PROBE: f64 = 1.0;
 const EMIT: f64 = 1.0;
 /// Bytes that cost as much to exchange as a row costs to be looked up.
@@ -179,7 +179,7 @@ impl Search<'_> {
 
 /// Of one join, without its inputs. The smaller side is built.
 fn cost(left: &Size, right: &Size, out: &Size) -> f64 {
-    let (build, probe) = if left.bytes() <= right.bytes() { (left, right) } else { (right, left) };
-    let exchanged = if build.bytes() <= BROADCAST_BYTES { build.bytes() } else { build.bytes() + probe.bytes() };
+    let (build, probe) = if left.table_bytes() <= right.table_bytes() { (left, right) } else { (right, left) };
+    let exchanged = if build.table_bytes() <= BROADCAST_BYTES { build.bytes() } else { build.bytes() + probe.bytes() };
     build.rows * BUILD + probe.rows * PROBE + out.rows * EMIT + exchanged / BYTES_A_UNIT
 }

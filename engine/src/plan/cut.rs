@@ -353,7 +353,7 @@ impl<'a> Cut<'a> {
 
 /// Whether `stage` computes what `plan` would: a statement that says something twice has it computed once.
 fn gives_the_same(stage: &CutStage, plan: &StagePlan, splits: &[Option<bytes::Bytes>]) -> bool {
-    stage.plan.determinism == Determinism::Determinate
+    stage.plan.determinism != Determinism::Indeterminate
         && stage.plan.fragment == plan.fragment
         && stage.plan.tasks == plan.tasks
         && stage.splits == splits

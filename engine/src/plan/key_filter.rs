@@ -153,6 +153,26 @@ impl KeyProbeExec {
     }
 }
 
+/// Which part an exchange puts a hash into: its remainder, without a division for each.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    count: u64,
+    reciprocal: u64,
+}
+
+impl Parts {
+    fn new(count: u64) -> Parts {
+        Parts { count, reciprocal: u64::MAX / count }
+    }
+
+    fn of(self, hash: u64) -> u64 {
+        // The reciprocal is rounded down, so that the quotient is right or one too small.
+        let quotient = ((u128::from(hash) * u128::from(self.reciprocal)) >> 64) as u64;
+        let rest = hash - quotient * self.count;
+        if rest >= self.count { rest - self.count } else { rest }
+    }
+}
+
 /// Hashes of rows' keys, as exchanges compute them.
 struct Hashes {
     keys: Vec<Arc<dyn PhysicalExpr>>,
@@ -288,7 +308,7 @@ impl ExecutionPlan for KeyFilterExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let memory = MemoryConsumer::new("KeyFilter").register(context.memory_pool());
-        let (keys, parts) = (Hashes::new(&self.keys), partition_count(&self.input));
+        let (keys, parts) = (Hashes::new(&self.keys), Parts::new(partition_count(&self.input) as u64));
         let filter = async move {
             let bloom = collect(input, keys, partition, parts, &memory, &metrics).await?.unwrap_or_default();
             let part = UInt32Array::from(vec![partition as u32]);
@@ -308,7 +328,7 @@ async fn collect(
     mut input: SendableRecordBatchStream,
     mut keys: Hashes,
     partition: usize,
-    parts: usize,
+    parts: Parts,
     memory: &datafusion::execution::memory_pool::MemoryReservation,
     metrics: &BaselineMetrics,
 ) -> Result<Option<Bloom>> {
@@ -317,7 +337,7 @@ async fn collect(
         let batch = batch?;
         let _computing = metrics.elapsed_compute().timer();
         let new = keys.of(&batch)?;
-        let divided = new.iter().all(|hash| hash % parts as u64 == partition as u64);
+        let divided = new.iter().all(|hash| parts.of(*hash) == partition as u64);
         let fits = hashes.len() + new.len() <= KEYS_MAX && memory.try_grow(size_of_val(new)).is_ok();
         if !divided || !fits {
             return Ok(None);
@@ -437,12 +457,12 @@ impl Probe {
             return Ok(batch);
         }
         let _computing = self.metrics.elapsed_compute().timer();
-        let parts = self.blooms.len() as u64;
+        let parts = Parts::new(self.blooms.len() as u64);
         let hashes = self.keys.of(&batch)?;
         let mut mask = BooleanBufferBuilder::new(hashes.len());
         let mut passed = 0;
         for hash in hashes {
-            let passes = self.blooms[(hash % parts) as usize].passes(*hash);
+            let passes = self.blooms[parts.of(*hash) as usize].passes(*hash);
             passed += usize::from(passes);
             mask.append(passes);
         }
@@ -459,6 +479,18 @@ impl Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_of_the_part_that_its_remainder_says() {
+        for count in [1, 2, 3, 7, 16, 17, 255, 4096] {
+            let parts = Parts::new(count);
+            for hash in
+                (0..1000).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain([u64::MAX, u64::MAX - 1, 0, 1])
+            {
+                assert_eq!(parts.of(hash), hash % count, "{hash} of {count}");
+            }
+        }
+    }
 
     #[test]
     fn a_filter_keeps_every_key_and_few_others() {
