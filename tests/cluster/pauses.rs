@@ -69,7 +69,9 @@ async fn a_worker_that_nobody_hears_writes_files_too_late_and_takes_them_away() 
         cluster.wait_for_workers(2).await.into_iter().find(|worker| worker.process_id == pid).expect("it is there");
     let folder = cluster.path().join("copy");
     let client = TestCluster::attached(&cluster.url()).await;
-    let copy = format!("COPY lineitem TO '{}/' STORED AS PARQUET", folder.display());
+    // Two tasks, so that both have rows to write.
+    let copy =
+        format!("SET windrow.partition_bytes = '1GiB'; COPY lineitem TO '{}/' STORED AS PARQUET", folder.display());
     let job = client.submit(&script(&copy)).await.expect("the job is accepted");
     let is_late =
         |(_, attempt): (&Stage, &Attempt)| attempt.worker == late.id && state_of(attempt) == AttemptState::Running;

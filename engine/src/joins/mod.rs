@@ -11,6 +11,8 @@ mod hint;
 mod measure;
 mod reduce;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};

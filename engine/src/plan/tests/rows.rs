@@ -58,6 +58,47 @@ async fn aggregates_are_the_same() {
     }
 }
 
+/// Each build side has lost rows, so that its keys filter the probe side: where that may be, and where it may not.
+#[tokio::test]
+async fn filters_of_keys_change_no_row() {
+    let bed = Bed::without_broadcast();
+    let joins = [
+        "SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer = c.id WHERE c.level = 2",
+        "SELECT c.name, o.id FROM (SELECT * FROM customers WHERE level > 1) c LEFT JOIN orders o ON o.customer = c.id",
+        "SELECT c.name, o.id FROM (SELECT * FROM customers WHERE level > 1) c RIGHT JOIN orders o ON o.customer = c.id",
+        "SELECT c.name, o.id FROM (SELECT * FROM customers WHERE level > 1) c FULL JOIN orders o ON o.customer = c.id",
+        "SELECT c.name FROM customers c WHERE c.level > 1 AND EXISTS (SELECT 1 FROM orders o WHERE o.customer = c.id)",
+        "SELECT c.name FROM customers c WHERE c.level > 1 AND NOT EXISTS
+         (SELECT 1 FROM orders o WHERE o.customer = c.id AND o.amount > c.level * 20)",
+        "SELECT g.word, o.id FROM gaps g JOIN orders o ON g.key = o.customer AND g.word = o.region || 'x' WHERE g.key < 9",
+        "SELECT g.word, o.id FROM gaps g JOIN orders o ON g.key = o.customer JOIN orders p ON p.customer = o.customer
+         WHERE g.key < 9 AND p.amount > 50",
+        "SELECT count(*) FROM nothing n JOIN orders o ON n.id = o.customer WHERE n.level = 7",
+    ];
+    let mut filtered = 0;
+    for sql in joins {
+        check(&bed, sql).await;
+        filtered += usize::from(bed.tasks(3).await.shape(sql).await.contains("KeyProbeExec"));
+    }
+    assert!((5..joins.len() - 1).contains(&filtered), "{filtered} of {} statements filter by keys", joins.len());
+    let off = Bed::without_broadcast().with("datafusion.optimizer.enable_dynamic_filter_pushdown", "false");
+    assert!(!off.tasks(3).await.shape(joins[0]).await.contains("KeyProbeExec"));
+}
+
+#[tokio::test]
+async fn what_is_said_twice_is_computed_once() {
+    let bed = Bed::new();
+    let sql = "WITH t AS (SELECT region, sum(amount) AS total FROM orders WHERE amount > 9 GROUP BY region)
+               SELECT region, total FROM t WHERE total = (SELECT max(total) FROM t)";
+    let shape = bed.tasks(3).await.shape(sql).await;
+    assert_eq!(shape.matches("scan orders").count(), 1, "{shape}");
+    check(&bed, sql).await;
+    // Dice are rolled each time.
+    let dice = "SELECT (SELECT sum(random()) FROM orders) = (SELECT sum(random()) FROM orders)";
+    let shape = bed.tasks(3).await.shape(dice).await;
+    assert_eq!(shape.matches("scan orders").count(), 2, "{shape}");
+}
+
 #[tokio::test]
 async fn equi_joins_of_every_type_are_the_same() {
     check_joins(&[
