@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
@@ -39,8 +40,8 @@ impl Measured {
         let mut measured = Measured::default();
         for scan in scans(plan)? {
             let Some((id, table)) = file_table(&scan) else { continue };
-            if !measured.tables.contains_key(&id) {
-                measured.tables.insert(id, Arc::new(table.statistics(session).await?));
+            if let Entry::Vacant(place) = measured.tables.entry(id) {
+                place.insert(Arc::new(table.statistics(session).await?));
             }
         }
         for (scan, predicate) in filtered_scans(plan)? {

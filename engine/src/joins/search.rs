@@ -30,6 +30,20 @@ struct Best {
     cost: f64,
 }
 
+/// A join that may come next, of the part at `at`.
+struct Next {
+    added: f64,
+    at: usize,
+    with: With,
+    joined: Best,
+}
+
+/// What it is joined with.
+enum With {
+    Part(usize),
+    Test(usize),
+}
+
 /// A cheaper order of `group`; `None` if there is none that is known to be.
 pub fn better_order(group: &Group, measured: &Measured) -> Result<Option<LogicalPlan>> {
     let estimate = Estimate::new(measured);
@@ -146,31 +160,34 @@ impl Search<'_> {
             (0..self.relations.len()).partition(|at| self.is_result(*at));
         let mut parts: Vec<Best> = results.into_iter().map(|at| self.relation(at)).collect();
         while parts.len() > 1 || !tests.is_empty() {
-            let mut next: Option<(f64, usize, Option<usize>, Option<usize>, Best)> = None;
-            let mut offer = |added: f64, at: usize, with: Option<usize>, test: Option<usize>, joined: Best| {
-                if next.as_ref().is_none_or(|(cost, ..)| added < *cost) {
-                    next = Some((added, at, with, test, joined));
+            let mut next: Option<Next> = None;
+            let mut offer = |offered: Next| {
+                if next.as_ref().is_none_or(|next| offered.added < next.added) {
+                    next = Some(offered);
                 }
             };
             for (at, part) in parts.iter().enumerate() {
                 for (with, other) in parts.iter().enumerate().skip(at + 1) {
                     if let Some(joined) = self.join(part, other) {
-                        offer(joined.cost - part.cost - other.cost, at, Some(with), None, joined);
+                        let added = joined.cost - part.cost - other.cost;
+                        offer(Next { added, at, with: With::Part(with), joined });
                     }
                 }
                 for (nth, test) in tests.iter().enumerate() {
                     if let Some(joined) = self.test(part, *test) {
-                        offer(joined.cost - part.cost, at, None, Some(nth), joined);
+                        offer(Next { added: joined.cost - part.cost, at, with: With::Test(nth), joined });
                     }
                 }
             }
-            let (_, at, with, test, joined) = next?;
+            let Next { at, with, joined, .. } = next?;
             parts[at] = joined;
-            if let Some(with) = with {
-                parts.remove(with);
-            }
-            if let Some(nth) = test {
-                tests.remove(nth);
+            match with {
+                With::Part(with) => {
+                    parts.remove(with);
+                }
+                With::Test(nth) => {
+                    tests.remove(nth);
+                }
             }
         }
         parts.pop()
