@@ -39,7 +39,8 @@ pub(super) async fn distribute(
     session: &SessionState,
 ) -> Result<Plan> {
     let mut logical = session.optimize(logical)?;
-    if options.order_joins {
+    // What fits one worker is done before a better order would have been found.
+    if options.order_joins && plan::table_bytes(&logical)?.total > options.small_job_bytes {
         logical = joins::order(logical, session).await?;
     }
     let expected = plan::choose_spread(cluster, plan::table_bytes(&logical)?, options);

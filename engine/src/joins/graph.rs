@@ -170,6 +170,11 @@ impl Group {
         self.between(left, right).into_iter().map(|(a, b, _)| (a.clone(), b.clone())).collect()
     }
 
+    pub fn are_joined(&self, left: Set, right: Set) -> bool {
+        let joins = |a: Set, b: Set| a & !left == 0 && b & !right == 0;
+        self.edges.iter().any(|edge| joins(edge.left.1, edge.right.1) || joins(edge.right.1, edge.left.1))
+    }
+
     /// The same with the edges.
     pub fn between(&self, left: Set, right: Set) -> Vec<(&Expr, &Expr, &Edge)> {
         let mut classes = BTreeSet::new();
@@ -237,6 +242,11 @@ impl Collected {
     }
 
     fn group(mut self, top: LogicalPlan, shape: Shape) -> Result<Option<Group>> {
+        // Dice are rolled as often as is written.
+        let pairs = self.equalities.iter().flat_map(|(a, b)| [a, b]);
+        if pairs.chain(&self.conditions).any(Expr::is_volatile) {
+            return Ok(None);
+        }
         let schemas: Vec<_> = self.relations.iter().map(|relation| Arc::clone(relation.plan.schema())).collect();
         let results: Vec<bool> = self.relations.iter().map(|relation| relation.tests.is_none()).collect();
         // `None` if a column is of none of them, or of several.

@@ -151,7 +151,8 @@ fn file_table(scan: &TableScan) -> Option<(TableId, &FileTable)> {
     Some((Arc::as_ptr(&source.table_provider).cast::<()>() as TableId, table))
 }
 
-/// The part of the first rows of some files that meets `filter`; `None` if there are none.
+/// The part of the first rows of some files that meets `filter`; `None` if there are none, or if they cannot be judged:
+/// conditions that would have kept an error away may be among those that were left out.
 async fn sample(table: &FileTable, scan: &TableScan, filter: Expr, session: &SessionState) -> Result<Option<f64>> {
     let schema = scan.source.schema();
     let names: Vec<String> = filter.column_refs().into_iter().map(|column| column.name().to_owned()).collect();
@@ -162,8 +163,10 @@ async fn sample(table: &FileTable, scan: &TableScan, filter: Expr, session: &Ses
     let qualified = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &plan.schema())?;
     let judge = session.create_physical_expr(filter, &qualified)?;
     let (mut met, mut rows) = (0, 0);
-    for batch in datafusion::physical_plan::collect(plan, session.task_ctx()).await? {
-        let judged = judge.evaluate(&batch)?.into_array(batch.num_rows())?;
+    let Ok(batches) = datafusion::physical_plan::collect(plan, session.task_ctx()).await else { return Ok(None) };
+    for batch in batches {
+        let judged = judge.evaluate(&batch).and_then(|judged| judged.into_array(batch.num_rows()));
+        let Ok(judged) = judged else { return Ok(None) };
         let judged: &BooleanArray = judged.as_boolean();
         met += judged.true_count();
         rows += batch.num_rows();

@@ -134,11 +134,11 @@ fn with_wanted(
     Ok(Some(LogicalPlan::Join(join)))
 }
 
-/// Whether it is a table with conditions, which is read again at its own cost and no other.
+/// Whether it is a table with conditions, which gives the same rows when it is read again, at its own cost and no other.
 fn is_scan(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::TableScan(_) => true,
-        LogicalPlan::Filter(filter) => is_scan(&filter.input),
+        LogicalPlan::TableScan(scan) => scan.fetch.is_none() && !scan.filters.iter().any(Expr::is_volatile),
+        LogicalPlan::Filter(filter) => !filter.predicate.is_volatile() && is_scan(&filter.input),
         LogicalPlan::SubqueryAlias(alias) => is_scan(&alias.input),
         LogicalPlan::Projection(projection) => {
             projection.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) && is_scan(&projection.input)

@@ -89,28 +89,29 @@ impl Search<'_> {
 
     /// `None` if nothing joins them.
     fn join(&self, left: &Best, right: &Best) -> Option<Best> {
-        let (a, b) = (Group::set_of(&left.shape), Group::set_of(&right.shape));
+        let sets = (Group::set_of(&left.shape), Group::set_of(&right.shape));
+        let size = self.joined(sets, &left.size, &right.size)?;
+        Some(with_cost(left, right, size, Shape::Join(Box::new(left.shape.clone()), Box::new(right.shape.clone()))))
+    }
+
+    fn joined(&self, (a, b): (Set, Set), left: &Size, right: &Size) -> Option<Size> {
         let pairs = self.group.between(a, b);
         if pairs.is_empty() {
             return None;
         }
         let new = |needs: Set| needs & !(a | b) == 0 && needs & !a != 0 && needs & !b != 0;
         let conditions = self.group.conditions.iter().filter(|(_, needs)| new(*needs));
-        let size = self.estimate.join(&left.size, &right.size, &pairs);
-        let size = self.estimate.filtered(size, conditions);
-        let cost = left.cost + right.cost + cost(&left.size, &right.size, &size);
-        let (left, right) = (Box::new(left.shape.clone()), Box::new(right.shape.clone()));
-        Some(Best { shape: Shape::Join(left, right), size, cost })
+        Some(self.estimate.filtered(self.estimate.join(left, right, &pairs), conditions))
     }
 
+    /// `None` if the test needs more than `left` has.
     fn test(&self, left: &Best, at: usize) -> Option<Best> {
         let tests = self.group.relations[at].tests.as_ref()?;
         if tests.needs & !Group::set_of(&left.shape) != 0 {
             return None;
         }
         let size = self.estimate.tested(&left.size, &self.relations[at], tests);
-        let cost = left.cost + cost(&left.size, &self.relations[at], &size);
-        Some(Best { shape: Shape::Test(Box::new(left.shape.clone()), at), size, cost })
+        Some(with_cost(left, &self.relation(at), size, Shape::Test(Box::new(left.shape.clone()), at)))
     }
 
     fn exact(&self) -> Option<Best> {
@@ -125,34 +126,50 @@ impl Search<'_> {
         best.remove(&((1 << count) - 1))
     }
 
+    /// All ways to make `set` of two smaller ones. Its size is that of the first: it does not depend on the way.
     fn best_of(&self, set: Set, best: &HashMap<Set, Best>) -> Option<Best> {
         if set.count_ones() == 1 {
             let at = set.trailing_zeros() as usize;
             return self.is_result(at).then(|| self.relation(at));
         }
-        let mut found: Option<Best> = None;
-        let mut offer = |offered: Option<Best>| {
-            if let Some(offered) = offered
-                && found.as_ref().is_none_or(|found| offered.cost < found.cost)
-            {
-                found = Some(offered);
+        let (mut size, mut found): (Option<Size>, Option<(f64, Set)>) = (None, None);
+        let mut offer = |right: Set, added: f64| {
+            if found.is_none_or(|(cost, _)| added < cost) {
+                found = Some((added, right));
             }
         };
-        for at in (0..self.relations.len()).filter(|at| set & 1 << at != 0 && !self.is_result(*at)) {
-            offer(best.get(&(set & !(1 << at))).and_then(|left| self.test(left, at)));
+        for at in (0..self.relations.len()).filter(|at| set & 1 << at != 0) {
+            let Some(tests) = &self.group.relations[at].tests else { continue };
+            let left = set & !(1 << at);
+            let Some(tested) = best.get(&left).filter(|_| tests.needs & !left == 0) else { continue };
+            let size = size.get_or_insert_with(|| self.estimate.tested(&tested.size, &self.relations[at], tests));
+            offer(1 << at, tested.cost + cost(&tested.size, &self.relations[at], size));
         }
         // Each split once: the lowest relation is on the left.
         let lowest = set & set.wrapping_neg();
         let mut right = (set - 1) & set;
         while right != 0 {
+            let left = set & !right;
             if right & lowest == 0
-                && let (Some(a), Some(b)) = (best.get(&(set & !right)), best.get(&right))
+                && let (Some(a), Some(b)) = (best.get(&left), best.get(&right))
+                && self.group.are_joined(left, right)
             {
-                offer(self.join(a, b));
+                if size.is_none() {
+                    size = self.joined((left, right), &a.size, &b.size);
+                }
+                if let Some(size) = &size {
+                    offer(right, a.cost + b.cost + cost(&a.size, &b.size, size));
+                }
             }
             right = (right - 1) & set;
         }
-        found
+        let (cost, right) = found?;
+        let left = Box::new(best.get(&(set & !right))?.shape.clone());
+        let shape = match best.get(&right) {
+            Some(joined) => Shape::Join(left, Box::new(joined.shape.clone())),
+            None => Shape::Test(left, right.trailing_zeros() as usize),
+        };
+        Some(Best { shape, size: size?, cost })
     }
 
     fn greedy(&self) -> Option<Best> {
@@ -192,6 +209,11 @@ impl Search<'_> {
         }
         parts.pop()
     }
+}
+
+fn with_cost(left: &Best, right: &Best, size: Size, shape: Shape) -> Best {
+    let cost = left.cost + right.cost + cost(&left.size, &right.size, &size);
+    Best { shape, size, cost }
 }
 
 /// Of one join, without its inputs. The smaller side is built.

@@ -147,6 +147,23 @@ async fn without_statistics_the_written_order_stays() {
 }
 
 #[tokio::test]
+async fn a_sample_that_fails_is_no_failure_of_the_statement() {
+    let bed = Bed::new().await;
+    let sql = "SELECT count(*) FROM fact JOIN big ON fact.big = big.id JOIN small ON fact.small = small.id
+               WHERE fact.amount > 0 AND 1000 / fact.amount > 3 AND small.weight < 50";
+    assert!(bed.check(sql).await > 0);
+}
+
+#[tokio::test]
+async fn dice_are_rolled_as_often_as_written() {
+    let bed = Bed::new().await;
+    let sql = "SELECT big.id, t.n FROM (SELECT * FROM big WHERE weight = 31 AND random() < 0.1) big
+               JOIN (SELECT big, count(*) AS n FROM fact GROUP BY big) t ON big.id = t.big";
+    let plan = bed.ordered(sql).await.display_indent().to_string();
+    assert!(!plan.contains("__windrow_wanted"), "{plan}");
+}
+
+#[tokio::test]
 async fn an_aggregate_reads_only_the_groups_that_a_join_finds() {
     let bed = Bed::new().await;
     let few = "SELECT big.id, t.n FROM big JOIN (SELECT big, count(*) AS n FROM fact GROUP BY big) t ON big.id = t.big
