@@ -53,13 +53,12 @@ fn reorder(plan: LogicalPlan, measured: &Measured) -> Result<Transformed<Logical
             Ok(inner.data)
         });
         let group = group.clone().with_inputs(relations.collect::<Result<_>>()?)?;
-        let better = search::better_order(&group, measured)?;
-        let written = better.is_none();
-        let data = match better {
-            Some(plan) => plan,
-            None => group.written()?,
+        return match search::better_order(&group, measured)? {
+            Some(better) => Ok(Transformed::yes(better)),
+            None if changed => Ok(Transformed::yes(group.written()?)),
+            // As it is: the group has forgotten where columns were dropped.
+            None => Ok(Transformed::no(plan)),
         };
-        return Ok(if changed || !written { Transformed::yes(data) } else { Transformed::no(data) });
     }
     plan.map_children(|child| reorder(child, measured))
 }
