@@ -9,7 +9,7 @@ use datafusion::common::{Column, DFSchema, JoinType, Result, ScalarValue, TableR
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, JoinConstraint, LogicalPlan, Operator};
 
-use super::graph::{Edge, Set, Tests};
+use super::graph::Tests;
 use super::measure::{Measured, number};
 
 /// Parts of rows that pass conditions of which nothing is known.
@@ -84,9 +84,9 @@ impl<'a> Estimate<'a> {
                 let sampled = self.measured.sampled(&filter.input, &filter.predicate);
                 let conjuncts = split_conjunction(&filter.predicate);
                 Some(match sampled {
-                    Some((part, rest)) => {
+                    Some((part, judged)) => {
                         let input =
-                            self.filtered(input, conjuncts.iter().filter(|c| !rest.contains(c)).map(|c| (*c, 0)));
+                            self.filtered(input, conjuncts.into_iter().filter(|conjunct| !judged.contains(conjunct)));
                         let rows = input.rows * part;
                         input.with_rows(rows)
                     }
@@ -94,7 +94,7 @@ impl<'a> Estimate<'a> {
                         let rows = input.rows * UNKNOWN_HAVING;
                         input.with_rows(rows)
                     }
-                    None => self.filtered(input, conjuncts.into_iter().map(|conjunct| (conjunct, 0))),
+                    None => self.filtered(input, conjuncts),
                 })
             }
             LogicalPlan::Projection(projection) => {
@@ -114,11 +114,8 @@ impl<'a> Estimate<'a> {
                 for column in size.columns.values_mut() {
                     column.distinct = column.distinct.min(size.rows);
                 }
-                let rows = size.rows;
-                for (column, kept) in
-                    aggregate.schema.columns().into_iter().skip(aggregate.group_expr.len()).map(|c| (c, rows))
-                {
-                    size.columns.entry(column).or_insert(unknown(kept));
+                for column in aggregate.schema.columns() {
+                    size.columns.entry(column).or_insert(unknown(size.rows));
                 }
                 Some(size)
             }
@@ -171,7 +168,7 @@ impl<'a> Estimate<'a> {
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
                 let pairs: Vec<(&Expr, &Expr)> = join.on.iter().map(|(a, b)| (a, b)).collect();
                 let joined = joined(&left, &right, &pairs);
-                let joined = self.filtered(joined, join.filter.iter().flat_map(split_conjunction).map(|c| (c, 0)));
+                let joined = self.filtered(joined, join.filter.iter().flat_map(split_conjunction));
                 let least = match join.join_type {
                     JoinType::Left => left.rows,
                     JoinType::Right => right.rows,
@@ -185,16 +182,10 @@ impl<'a> Estimate<'a> {
         }
     }
 
-    pub fn join(&self, left: &Size, right: &Size, pairs: &[(&Expr, &Expr, &Edge)]) -> Size {
-        let pairs: Vec<(&Expr, &Expr)> = pairs.iter().map(|(a, b, _)| (*a, *b)).collect();
-        joined(left, right, &pairs)
-    }
-
     /// The rows of `left` that a semi or anti join with `right` keeps.
     pub fn tested(&self, left: &Size, right: &Size, tests: &Tests) -> Size {
-        let pairs: Vec<(&Expr, &Expr)> = tests.on.iter().map(|(a, b)| (a, b)).collect();
-        let (ours, theirs) =
-            (values(left, pairs.iter().map(|pair| pair.0)), values(right, pairs.iter().map(|pair| pair.1)));
+        let ours = values(left, tests.on.iter().map(|(outer, _)| outer));
+        let theirs = values(right, tests.on.iter().map(|(_, inner)| inner));
         let mut found = (theirs.0 / ours.0.max(1.0)).min(1.0);
         if tests.filter.is_some() {
             found *= 0.75;
@@ -204,11 +195,10 @@ impl<'a> Estimate<'a> {
     }
 
     /// Rows that meet conditions.
-    pub fn filtered<'e>(&self, size: Size, conditions: impl IntoIterator<Item = impl Condition<'e>>) -> Size {
+    pub fn filtered<'e>(&self, size: Size, conditions: impl IntoIterator<Item = &'e Expr>) -> Size {
         let mut part = 1.0;
         let mut ranges: HashMap<Column, (f64, f64)> = HashMap::new();
-        for condition in conditions {
-            let expr = condition.expr();
+        for expr in conditions {
             match bounds(expr) {
                 Some((column, low, high)) if size.columns.get(column).is_some_and(|known| known.range.is_some()) => {
                     let range = ranges.entry(column.clone()).or_insert((f64::NEG_INFINITY, f64::INFINITY));
@@ -231,23 +221,6 @@ impl<'a> Estimate<'a> {
         }
         let rows = size.rows * part;
         size.with_rows(rows)
-    }
-}
-
-/// A condition, alone or with the relations that it needs.
-pub trait Condition<'e> {
-    fn expr(&self) -> &'e Expr;
-}
-
-impl<'e> Condition<'e> for (&'e Expr, Set) {
-    fn expr(&self) -> &'e Expr {
-        self.0
-    }
-}
-
-impl<'e> Condition<'e> for &'e (Expr, Set) {
-    fn expr(&self) -> &'e Expr {
-        &self.0
     }
 }
 
@@ -300,7 +273,8 @@ fn values<'e>(size: &Size, exprs: impl Iterator<Item = &'e Expr>) -> (f64, bool)
     if one_table && product > bound { (bound.max(1.0), true) } else { (product.max(1.0), false) }
 }
 
-fn joined(left: &Size, right: &Size, pairs: &[(&Expr, &Expr)]) -> Size {
+/// An inner join by equalities.
+pub fn joined(left: &Size, right: &Size, pairs: &[(&Expr, &Expr)]) -> Size {
     let ours = values(left, pairs.iter().map(|pair| pair.0));
     let theirs = values(right, pairs.iter().map(|pair| pair.1));
     // Values of several columns that only the tables' rows bound are those of the smaller table: its key.
@@ -316,14 +290,14 @@ fn joined(left: &Size, right: &Size, pairs: &[(&Expr, &Expr)]) -> Size {
             }
         }
     }
-    Size { rows: left.rows.max(right.rows).max(rows), columns }.with_rows(rows)
+    Size { rows, columns }.with_rows(rows)
 }
 
-/// `column <op> literal` as an interval.
+/// `column <op> literal` as an interval. Without casts: a day and its midnight are different numbers.
 fn bounds(expr: &Expr) -> Option<(&Column, f64, f64)> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let (column, value, op) = match (bare(left), literal(right), bare(right), literal(left)) {
+            let (column, value, op) = match (left.try_as_col(), literal(right), right.try_as_col(), literal(left)) {
                 (Some(column), Some(value), ..) => (column, value, *op),
                 (.., Some(column), Some(value)) => (column, value, op.swap()?),
                 _ => return None,
@@ -335,7 +309,7 @@ fn bounds(expr: &Expr) -> Option<(&Column, f64, f64)> {
             }
         }
         Expr::Between(Between { expr, negated: false, low, high }) => {
-            Some((bare(expr)?, literal(low)?, literal(high)?))
+            Some((expr.try_as_col()?, literal(low)?, literal(high)?))
         }
         _ => None,
     }
@@ -348,7 +322,6 @@ pub(super) fn is_bounds(expr: &Expr) -> bool {
 fn literal(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::Literal(value, _) => number(value),
-        Expr::Cast(cast) => literal(&cast.expr),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Relations that may be joined in any order, and what joins them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -125,12 +125,9 @@ impl Group {
             Shape::Relation(at) => self.filtered(self.relations[*at].plan.clone(), 1 << at),
             Shape::Join(left, right) => {
                 let sets = (Group::set_of(left), Group::set_of(right));
-                let on = self.pairs(sets.0, sets.1);
+                let on = self.between(sets.0, sets.1).into_iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+                let filter = conjunction(self.conditions_of_join(sets.0, sets.1).cloned());
                 let (left, right) = (self.joined(left)?, self.joined(right)?);
-                let both = sets.0 | sets.1;
-                let new = |needs: Set| needs & !both == 0 && needs & !sets.0 != 0 && needs & !sets.1 != 0;
-                let filter =
-                    conjunction(self.conditions.iter().filter(|(_, needs)| new(*needs)).map(|(e, _)| e.clone()));
                 let (equality, constraint) = (NullEquality::NullEqualsNothing, JoinConstraint::On);
                 let join =
                     Join::try_new(left.into(), right.into(), on, filter, JoinType::Inner, constraint, equality, false)?;
@@ -156,18 +153,23 @@ impl Group {
         }
     }
 
-    /// Conditions of one relation alone: none where the optimiser has moved them already.
     fn filtered(&self, plan: LogicalPlan, set: Set) -> Result<LogicalPlan> {
-        let own = self.conditions.iter().filter(|(_, needs)| *needs == set).map(|(expr, _)| expr.clone());
-        match conjunction(own) {
+        match conjunction(self.conditions_of(set).cloned()) {
             Some(filter) => Ok(LogicalPlan::Filter(Filter::try_new(filter, Arc::new(plan))?)),
             None => Ok(plan),
         }
     }
 
-    /// One equality of each class between two sets, the left set's expression first.
-    fn pairs(&self, left: Set, right: Set) -> Vec<(Expr, Expr)> {
-        self.between(left, right).into_iter().map(|(a, b, _)| (a.clone(), b.clone())).collect()
+    /// Conditions that need these relations and no other.
+    pub fn conditions_of(&self, set: Set) -> impl Iterator<Item = &Expr> {
+        self.conditions.iter().filter(move |(_, needs)| *needs == set).map(|(expr, _)| expr)
+    }
+
+    /// Conditions that can be tested when two sets come together, and not before.
+    pub fn conditions_of_join(&self, left: Set, right: Set) -> impl Iterator<Item = &Expr> {
+        let within = |needs: Set, set: Set| needs & !set == 0;
+        let new = move |needs| within(needs, left | right) && !within(needs, left) && !within(needs, right);
+        self.conditions.iter().filter(move |(_, needs)| new(*needs)).map(|(expr, _)| expr)
     }
 
     pub fn are_joined(&self, left: Set, right: Set) -> bool {
@@ -175,8 +177,8 @@ impl Group {
         self.edges.iter().any(|edge| joins(edge.left.1, edge.right.1) || joins(edge.right.1, edge.left.1))
     }
 
-    /// The same with the edges.
-    pub fn between(&self, left: Set, right: Set) -> Vec<(&Expr, &Expr, &Edge)> {
+    /// One equality of each class between two sets, the left set's expression first.
+    pub fn between(&self, left: Set, right: Set) -> Vec<(&Expr, &Expr)> {
         let mut classes = BTreeSet::new();
         let mut found = Vec::new();
         for edge in &self.edges {
@@ -189,7 +191,7 @@ impl Group {
                 continue;
             };
             if classes.insert(edge.class) {
-                found.push((pair.0, pair.1, edge));
+                found.push(pair);
             }
         }
         found
@@ -243,36 +245,36 @@ impl Collected {
 
     fn group(mut self, top: LogicalPlan, shape: Shape) -> Result<Option<Group>> {
         // Dice are rolled as often as is written.
+        let tests = self.relations.iter().filter_map(|relation| relation.tests.as_ref());
+        let tested = tests.flat_map(|tests| tests.on.iter().flat_map(|(a, b)| [a, b]).chain(&tests.filter));
         let pairs = self.equalities.iter().flat_map(|(a, b)| [a, b]);
-        if pairs.chain(&self.conditions).any(Expr::is_volatile) {
+        if pairs.chain(&self.conditions).chain(tested).any(Expr::is_volatile) {
             return Ok(None);
         }
-        let schemas: Vec<_> = self.relations.iter().map(|relation| Arc::clone(relation.plan.schema())).collect();
-        let results: Vec<bool> = self.relations.iter().map(|relation| relation.tests.is_none()).collect();
-        // `None` if a column is of none of them, or of several.
-        let set_of = |expr: &Expr, skip: Option<usize>| {
-            let mut set: Set = 0;
-            for column in expr.column_refs() {
-                let mut owners = (0..schemas.len()).filter(|at| results[*at] && Some(*at) != skip);
-                let owner = owners.by_ref().find(|at| schemas[*at].has_column(column))?;
-                if owners.any(|at| schemas[at].has_column(column)) {
-                    return None;
+        let mut owners: HashMap<Column, Set> = HashMap::new();
+        for (at, relation) in self.relations.iter().enumerate().filter(|(_, relation)| relation.tests.is_none()) {
+            for column in relation.plan.schema().columns() {
+                if owners.insert(column, 1 << at).is_some() {
+                    // A projection has kept two columns of one name apart.
+                    return Ok(None);
                 }
-                set |= 1 << owner;
             }
-            Some(set)
+        }
+        // `None` if a column is of none of them.
+        let set_of = |expr: &Expr| {
+            expr.column_refs().into_iter().try_fold(0, |set: Set, column| Some(set | owners.get(column)?))
         };
         for relation in &mut self.relations {
             let Some(tests) = &mut relation.tests else { continue };
             for (outer, _) in &tests.on {
-                let Some(set) = set_of(outer, None) else { return Ok(None) };
+                let Some(set) = set_of(outer) else { return Ok(None) };
                 tests.needs |= set;
             }
             for column in tests.filter.iter().flat_map(|filter| filter.column_refs()) {
                 if relation.plan.schema().has_column(column) {
                     continue;
                 }
-                let Some(set) = set_of(&Expr::Column(column.clone()), None) else { return Ok(None) };
+                let Some(set) = owners.get(column) else { return Ok(None) };
                 tests.needs |= set;
             }
             if tests.needs == 0 {
@@ -284,24 +286,25 @@ impl Collected {
             match as_equality(&expr) {
                 Some((a, b)) => self.equalities.push((a.clone(), b.clone())),
                 None => {
-                    let Some(set) = set_of(&expr, None).filter(|set| *set != 0) else { return Ok(None) };
+                    let Some(set) = set_of(&expr).filter(|set| *set != 0) else { return Ok(None) };
                     conditions.push((expr, set));
                 }
             }
         }
         let mut edges = Vec::new();
         for (a, b) in &self.equalities {
-            let (Some(left), Some(right)) = (set_of(a, None), set_of(b, None)) else { return Ok(None) };
+            let (Some(left), Some(right)) = (set_of(a), set_of(b)) else { return Ok(None) };
             if left == 0 || right == 0 || left & right != 0 {
                 let equal = a.clone().eq(b.clone());
-                let Some(set) = set_of(&equal, None).filter(|set| *set != 0) else { return Ok(None) };
+                let Some(set) = set_of(&equal).filter(|set| *set != 0) else { return Ok(None) };
                 conditions.push((equal, set));
                 continue;
             }
             let class = edges.len();
             edges.push(Edge { left: (a.clone(), left), right: (b.clone(), right), class });
         }
-        let edges = with_derived(edges);
+        let (edges, within) = with_derived(edges);
+        conditions.extend(within);
         Ok(Some(Group { top, relations: self.relations, edges, conditions, shape }))
     }
 }
@@ -331,10 +334,11 @@ fn as_equality(expr: &Expr) -> Option<(&Expr, &Expr)> {
     }
 }
 
-/// Columns that are equal to a third one are equal to each other, which allows orders that were not written.
-fn with_derived(mut edges: Vec<Edge>) -> Vec<Edge> {
+/// Columns that are equal to a third one are equal to each other, which allows orders that were not written. Two columns
+/// of one relation that are equal in this way are a condition of that relation: a join needs one edge of a class only.
+fn with_derived(edges: Vec<Edge>) -> (Vec<Edge>, Vec<(Expr, Set)>) {
     let mut members: Vec<Vec<(Column, Set)>> = Vec::new();
-    for edge in &mut edges {
+    for edge in &edges {
         let (Expr::Column(a), Expr::Column(b)) = (&edge.left.0, &edge.right.0) else {
             continue;
         };
@@ -349,13 +353,16 @@ fn with_derived(mut edges: Vec<Edge>) -> Vec<Edge> {
         });
         members.push(merged);
     }
-    let (mut all, mut next) = (Vec::new(), members.len());
+    let (mut all, mut within, mut next) = (Vec::new(), Vec::new(), members.len());
     for (class, columns) in members.iter().enumerate() {
         for (at, a) in columns.iter().enumerate() {
             for b in &columns[at + 1..] {
-                if a.1 & b.1 == 0 {
-                    let ends = |end: &(Column, Set)| (Expr::Column(end.0.clone()), end.1);
-                    all.push(Edge { left: ends(a), right: ends(b), class });
+                let end = |(column, set): &(Column, Set)| (Expr::Column(column.clone()), *set);
+                let (left, right) = (end(a), end(b));
+                if left.1 == right.1 {
+                    within.push((left.0.eq(right.0), left.1));
+                } else {
+                    all.push(Edge { left, right, class });
                 }
             }
         }
@@ -367,5 +374,5 @@ fn with_derived(mut edges: Vec<Edge>) -> Vec<Edge> {
             all.push(edge);
         }
     }
-    all
+    (all, within)
 }

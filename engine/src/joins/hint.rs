@@ -14,7 +14,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, Result, Statistics, internal_err};
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,34 +26,24 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::estimate::Estimate;
 use super::measure::Measured;
+use crate::plan::same_names::{has_same_names, without_dynamic_filters};
 
 /// Marks the inputs of all joins whose size can be estimated.
 pub fn mark(plan: LogicalPlan, measured: &Measured) -> Result<LogicalPlan> {
     let estimate = Estimate::new(measured);
-    let marked = plan.transform_up_with_subqueries(|node| {
+    // From the top down, so that nothing below an input is marked when it is estimated.
+    let marked = plan.transform_down_with_subqueries(|node| {
         if !matches!(node, LogicalPlan::Join(_)) {
             return Ok(Transformed::no(node));
         }
         node.map_children(|input| {
-            let unmarked = without_marks(input.clone())?;
-            let Some(size) = estimate.of(&unmarked)? else { return Ok(Transformed::no(input)) };
+            let Some(size) = estimate.of(&input)? else { return Ok(Transformed::no(input)) };
             let (rows, bytes) = (size.rows as usize, size.table_bytes() as usize);
             let hint = SizeHint { input, rows, bytes };
             Ok(Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(hint) })))
         })
     })?;
     Ok(marked.data)
-}
-
-fn without_marks(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let unmarked = plan.transform_up(|node| match &node {
-        LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<SizeHint>() {
-            Some(hint) => Ok(Transformed::yes(hint.input.clone())),
-            None => Ok(Transformed::no(node)),
-        },
-        _ => Ok(Transformed::no(node)),
-    })?;
-    Ok(unmarked.data)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +99,7 @@ impl UserDefinedLogicalNodeCore for SizeHint {
     }
 }
 
-/// DataFusion's planner, which also knows the marks.
+/// DataFusion's planner, which also knows the marks, and makes no filters that could end up at the wrong column.
 #[derive(Debug)]
 pub struct HintPlanner;
 
@@ -117,7 +107,14 @@ pub struct HintPlanner;
 impl QueryPlanner for HintPlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(HintPlanner)]);
-        planner.create_physical_plan(plan, session).await
+        match session.as_any().downcast_ref::<SessionState>() {
+            Some(state) if has_same_names(plan)? => {
+                let mut careful = state.clone();
+                *careful.config_mut() = without_dynamic_filters(careful.config().clone());
+                planner.create_physical_plan(plan, &careful).await
+            }
+            _ => planner.create_physical_plan(plan, session).await,
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! What the tables of a statement hold: rows and ranges from their files' footers, and a sample of their first rows.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
+use arrow::datatypes::DataType;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
@@ -23,7 +23,7 @@ const SAMPLE_FILES: usize = 3;
 /// A table of fewer rows is not worth looking at.
 const SAMPLED_ROWS_MIN: f64 = 10_000.0;
 
-/// A table provider's address: the same table may have many names in a statement.
+/// A table's address: the same table may have many names in a statement.
 type TableId = usize;
 
 /// What was found out about the tables of one statement.
@@ -106,7 +106,6 @@ fn judged_by_sample(predicate: &Expr) -> Vec<&Expr> {
 }
 
 fn has_subquery(expr: &Expr) -> bool {
-    use datafusion::common::tree_node::TreeNode;
     let is_query = |expr: &Expr| {
         Ok(matches!(
             expr,
@@ -145,10 +144,8 @@ fn filtered_scans(plan: &LogicalPlan) -> Result<Vec<(TableScan, Expr)>> {
 }
 
 fn file_table(scan: &TableScan) -> Option<(TableId, &FileTable)> {
-    let source = scan.source.as_ref() as &dyn Any;
-    let source = source.downcast_ref::<datafusion::datasource::DefaultTableSource>()?;
-    let table = (source.table_provider.as_ref() as &dyn Any).downcast_ref::<FileTable>()?;
-    Some((Arc::as_ptr(&source.table_provider).cast::<()>() as TableId, table))
+    let table = FileTable::of(scan)?;
+    Some((std::ptr::from_ref(table) as TableId, table))
 }
 
 /// The part of the first rows of some files that meets `filter`; `None` if there are none, or if they cannot be judged:
@@ -201,8 +198,7 @@ pub(super) fn number(value: &ScalarValue) -> Option<f64> {
 }
 
 /// The least difference of two values.
-fn step(data_type: &arrow::datatypes::DataType) -> f64 {
-    use arrow::datatypes::DataType;
+fn step(data_type: &DataType) -> f64 {
     match data_type {
         DataType::Decimal128(_, scale) => 10_f64.powi(-i32::from(*scale)),
         DataType::Float32 | DataType::Float64 | DataType::Timestamp(..) => f64::MIN_POSITIVE,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::estimate::{Estimate, Size};
+use super::estimate::{Estimate, Size, joined};
 use super::graph::{Group, Set, Shape};
 use super::measure::Measured;
 
@@ -50,7 +50,7 @@ pub fn better_order(group: &Group, measured: &Measured) -> Result<Option<Logical
     let mut relations = Vec::new();
     for (at, relation) in group.relations.iter().enumerate() {
         let Some(size) = estimate.of(&relation.plan)? else { return Ok(None) };
-        relations.push(estimate.filtered(size, group.conditions.iter().filter(|(_, needs)| *needs == 1 << at)));
+        relations.push(estimate.filtered(size, group.conditions_of(1 << at)));
     }
     let search = Search { group, estimate: &estimate, relations };
     let Some(written) = search.of_shape(&group.shape) else { return Ok(None) };
@@ -99,9 +99,7 @@ impl Search<'_> {
         if pairs.is_empty() {
             return None;
         }
-        let new = |needs: Set| needs & !(a | b) == 0 && needs & !a != 0 && needs & !b != 0;
-        let conditions = self.group.conditions.iter().filter(|(_, needs)| new(*needs));
-        Some(self.estimate.filtered(self.estimate.join(left, right, &pairs), conditions))
+        Some(self.estimate.filtered(joined(left, right, &pairs), self.group.conditions_of_join(a, b)))
     }
 
     /// `None` if the test needs more than `left` has.

@@ -15,6 +15,7 @@ mod fragment;
 mod key_filter;
 mod label;
 mod recursive;
+pub(crate) mod same_names;
 mod scalar;
 mod scans;
 mod series;

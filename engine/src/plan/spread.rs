@@ -1,13 +1,11 @@
 //! Decides whether a statement runs whole on one worker or as many tasks, and sets the planner up for it.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::OptimizerOptions;
 use datafusion::datasource::physical_plan::FileScanConfig;
-use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
@@ -126,8 +124,7 @@ pub fn table_bytes(logical: &LogicalPlan) -> Result<InputBytes> {
     let mut scans = Vec::new();
     logical.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
-            && let Ok(provider) = source_as_provider(&scan.source)
-            && let Some(table) = (provider.as_ref() as &dyn Any).downcast_ref::<FileTable>()
+            && let Some(table) = FileTable::of(scan)
         {
             scans.push(table.files().iter().map(|file| file.object_meta.size).sum());
         }

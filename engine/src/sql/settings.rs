@@ -132,6 +132,12 @@ mod tests {
         assert!(Setting::PartitionBytes.apply(&mut options, &defaults, Some("many")).is_err());
         Setting::PartitionsMax.apply(&mut options, &defaults, Some("512")).unwrap();
         assert_eq!(options.partitions_max, 512);
+        Setting::OrderJoins.apply(&mut options, &defaults, Some("off")).unwrap();
+        assert!(!options.order_joins);
+        assert_eq!(
+            Setting::OrderJoins.apply(&mut options, &defaults, Some("no")).unwrap_err().hint,
+            "give true or false"
+        );
         for wrong in ["0", "4097", "-1", "1.5", "512KiB", ""] {
             let report = Setting::PartitionsMax.apply(&mut options, &defaults, Some(wrong)).unwrap_err();
             assert_eq!(report.hint, "give a whole number from 1 to 4096", "{wrong}");

@@ -1,5 +1,6 @@
 //! A table over a fixed list of files.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
@@ -7,14 +8,14 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchema, Result, Statistics, project_schema};
-use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::{expr_applicable_for_cols, filter_partitioned_file};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{DefaultTableSource, TableType};
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -43,6 +44,12 @@ impl FileTable {
     ) -> Self {
         let schema = TableSchema::builder(file_schema).with_table_partition_cols(partition_fields).build();
         FileTable { store, format, schema, files, measured: Mutex::new(None) }
+    }
+
+    /// The table that `scan` reads, if it is one of files.
+    pub fn of(scan: &TableScan) -> Option<&FileTable> {
+        let source = (scan.source.as_ref() as &dyn Any).downcast_ref::<DefaultTableSource>()?;
+        (source.table_provider.as_ref() as &dyn Any).downcast_ref::<FileTable>()
     }
 
     /// The files, as they were when the table was opened.
