@@ -25,11 +25,16 @@ fn data() -> PathBuf {
 }
 
 async fn all_queries_agree_on(cluster: &TestCluster) {
+    all_queries_agree_with(cluster, "").await;
+}
+
+/// With `settings` before each of them.
+async fn all_queries_agree_with(cluster: &TestCluster, settings: &str) {
     let data = data();
     let expected = expected(&data).await;
     let mut wrong = Vec::new();
     for number in 1..=22 {
-        let script = format!("{}{}", tpch::definitions(&data), tpch::query(number));
+        let script = format!("{settings}{}{}", tpch::definitions(&data), tpch::query(number));
         match cluster.run_sql(&script).await {
             Ok(batches) if rows::sorted_lines(&batches) == expected[number as usize - 1] => {}
             Ok(batches) => wrong.push(format!(
@@ -54,6 +59,15 @@ async fn one_worker_of_two_slots_agrees_with_datafusion() {
 async fn two_workers_agree_with_datafusion() {
     let cluster = TestCluster::start(2, 1).await;
     all_queries_agree_on(&cluster).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_agree_with_datafusion_without_each_rule() {
+    let cluster = TestCluster::start(2, 1).await;
+    for rule in ["windrow.order_joins", "datafusion.optimizer.enable_dynamic_filter_pushdown"] {
+        all_queries_agree_with(&cluster, &format!("SET {rule} = false; ")).await;
+    }
     cluster.stop().await;
 }
 

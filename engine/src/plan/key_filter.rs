@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::hash_utils::create_hashes;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, JoinType, Result, internal_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -35,8 +35,9 @@ use super::shuffle_read::{Reads, ShuffleReadExec};
 
 /// Bits of a filter for each key: with four of them set, about one strange key in forty passes.
 const BITS_PER_KEY: usize = 12;
-/// Keys of one part beyond which its filter would be larger than what it saves (12 MiB); it passes everything then.
-const KEYS_MAX: usize = 8 << 20;
+/// Bytes of the filters of all parts of a join together: each probing task reads and holds them. A part with more keys
+/// than its share has room for passes everything.
+const FILTERS_BYTES_MAX: usize = 32 << 20;
 /// Batches after which a filter that drops too little is left out.
 const TRIAL_BATCHES: usize = 16;
 /// It is left out if more than this part of the rows passes.
@@ -163,6 +164,11 @@ struct Parts {
 impl Parts {
     fn new(count: u64) -> Parts {
         Parts { count, reciprocal: u64::MAX / count }
+    }
+
+    /// Keys of one part. Blocks are rounded up to a power of two, to twice as many at most.
+    fn keys_max(self) -> usize {
+        FILTERS_BYTES_MAX * 8 / BITS_PER_KEY / 2 / self.count as usize
     }
 
     fn of(self, hash: u64) -> u64 {
@@ -329,7 +335,7 @@ async fn collect(
     mut keys: Hashes,
     partition: usize,
     parts: Parts,
-    memory: &datafusion::execution::memory_pool::MemoryReservation,
+    memory: &MemoryReservation,
     metrics: &BaselineMetrics,
 ) -> Result<Option<Bloom>> {
     let mut hashes: Vec<u64> = Vec::new();
@@ -338,7 +344,7 @@ async fn collect(
         let _computing = metrics.elapsed_compute().timer();
         let new = keys.of(&batch)?;
         let divided = new.iter().all(|hash| parts.of(*hash) == partition as u64);
-        let fits = hashes.len() + new.len() <= KEYS_MAX && memory.try_grow(size_of_val(new)).is_ok();
+        let fits = hashes.len() + new.len() <= parts.keys_max() && memory.try_grow(size_of_val(new)).is_ok();
         if !divided || !fits {
             return Ok(None);
         }
@@ -393,12 +399,13 @@ impl ExecutionPlan for KeyProbeExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let filters = self.filters.execute(0, Arc::clone(&context))?;
+        let memory = MemoryConsumer::new("KeyProbe").register(context.memory_pool());
         let input = self.input.execute(partition, context)?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let (keys, parts, schema) = (Hashes::new(&self.keys), self.parts, self.schema());
         let probed = async move {
-            let blooms = read(filters, parts).await?;
-            let probe = Probe { keys, blooms, metrics, batches: 0, rows: 0, passed: 0 };
+            let blooms = read(filters, parts, &memory).await?;
+            let probe = Probe { keys, blooms, _memory: memory, metrics, batches: 0, rows: 0, passed: 0 };
             Ok::<_, DataFusionError>(futures::stream::try_unfold((input, probe), next))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(probed).try_flatten())))
@@ -409,14 +416,17 @@ impl ExecutionPlan for KeyProbeExec {
     }
 }
 
-/// The filters by part. A part without one would drop rows that match.
-async fn read(mut filters: SendableRecordBatchStream, parts: u32) -> Result<Vec<Bloom>> {
+/// The filters by part. A part without one would drop rows that match; one that memory has no room for passes everything.
+async fn read(mut filters: SendableRecordBatchStream, parts: u32, memory: &MemoryReservation) -> Result<Vec<Bloom>> {
     let mut blooms: Vec<Option<Bloom>> = (0..parts).map(|_| None).collect();
     while let Some(batch) = filters.next().await {
         let batch = batch?;
         let (part, bits) = (batch.column(0).as_primitive::<UInt32Type>(), batch.column(1).as_binary::<i32>());
         for row in 0..batch.num_rows() {
             match blooms.get_mut(part.value(row) as usize) {
+                Some(place @ None) if memory.try_grow(bits.value(row).len()).is_err() => {
+                    *place = Some(Bloom::default())
+                }
                 Some(place @ None) => *place = Some(Bloom::from_bytes(bits.value(row))?),
                 _ => return internal_err!("a filter of keys is of the part {}", part.value(row)),
             }
@@ -431,6 +441,7 @@ async fn read(mut filters: SendableRecordBatchStream, parts: u32) -> Result<Vec<
 struct Probe {
     keys: Hashes,
     blooms: Vec<Bloom>,
+    _memory: MemoryReservation,
     metrics: BaselineMetrics,
     batches: usize,
     rows: usize,
@@ -502,6 +513,8 @@ mod tests {
         assert!(strangers < 5_000, "{strangers} of 100,000 pass");
         assert!(!Bloom::of(&[]).passes(hash(1)), "no key, no row");
         assert!(Bloom::default().passes(hash(1)), "no filter, every row");
+        let full = |count| Bloom::of(&vec![1; Parts::new(count).keys_max()]).to_bytes().len() * count as usize;
+        assert!([1, 17, 256, 4096].into_iter().all(|count| full(count) <= FILTERS_BYTES_MAX));
         assert!(Bloom::from_bytes(&[0; 24]).is_err() && Bloom::from_bytes(&[0; 9]).is_err());
     }
 }
