@@ -20,9 +20,8 @@ pub enum Engine {
     Windrow(Windrow),
     /// All slots in one worker.
     OneWorker(Windrow),
-    DataFusion(DataFusion),
-    /// Behind the same questions and answers.
-    DuckDb(DataFusion),
+    DataFusion(Server),
+    DuckDb(Server),
 }
 
 impl Engine {
@@ -165,28 +164,28 @@ fn tables(data: &Path) -> anyhow::Result<BTreeMap<String, TableSpec>> {
     Ok(tables)
 }
 
-/// Plain DataFusion in a child of this program, so that its CPU time and memory are its own.
-pub struct DataFusion {
+/// A peer in a child of this program, so that its CPU time and memory are its own.
+pub struct Server {
     child: Child,
     questions: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     processes: Processes,
 }
 
-impl DataFusion {
-    pub async fn start(data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+impl Server {
+    pub async fn datafusion(data: &Path, threads: usize) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("datafusion-server");
-        DataFusion::serve(command, data, threads).await
+        Server::serve(command, data, threads).await
     }
 
-    pub async fn start_duckdb(python: &Path, data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+    pub async fn duckdb(python: &Path, data: &Path, threads: usize) -> anyhow::Result<Server> {
         let mut command = Command::new(python);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/duckdb_server.py"));
-        DataFusion::serve(command, data, threads).await
+        Server::serve(command, data, threads).await
     }
 
-    async fn serve(mut command: Command, data: &Path, threads: usize) -> anyhow::Result<DataFusion> {
+    async fn serve(mut command: Command, data: &Path, threads: usize) -> anyhow::Result<Server> {
         let mut child = command
             .arg("--data")
             .arg(data)
@@ -199,7 +198,7 @@ impl DataFusion {
         let mut answers = BufReader::new(child.stdout.take().context("piped above")?).lines();
         answers.next_line().await?.context("the server of a peer ended before it was ready")?;
         let processes = Processes(vec![child.id().context("the server of a peer has ended")?]);
-        Ok(DataFusion { child, questions, answers, processes })
+        Ok(Server { child, questions, answers, processes })
     }
 
     async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::engines::{DataFusion, Engine, Windrow};
+use crate::engines::{Engine, Server, Windrow};
 use crate::report::{self, Figures};
 
 #[derive(Args)]
@@ -64,8 +64,8 @@ pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
                 let slots = args.workers * args.slots;
                 Engine::OneWorker(Windrow::start(&windrow, &data, 1, slots, &args.memory, &args.set).await?)
             }
-            "datafusion" => Engine::DataFusion(DataFusion::start(&data, args.threads).await?),
-            "duckdb" => Engine::DuckDb(DataFusion::start_duckdb(&args.python, &data, args.threads).await?),
+            "datafusion" => Engine::DataFusion(Server::datafusion(&data, args.threads).await?),
+            "duckdb" => Engine::DuckDb(Server::duckdb(&args.python, &data, args.threads).await?),
             other => bail!("unknown engine `{other}`; there are windrow, windrow-one-worker, datafusion and duckdb"),
         });
     }
@@ -83,7 +83,6 @@ pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
                     engine.query(query).await.with_context(|| format!("{} on {}", query.display(), engine.name()))?;
                 let cpu = engine.processes().cpu_seconds()? - cpu_before;
                 digests.push((answer.digest, answer.rows, engine.name()));
-                // Another system's values are of other types: its rows are counted.
                 if round > 0 {
                     figures[at][index].wall_seconds.push(answer.seconds);
                     figures[at][index].cpu_seconds.push(cpu);
@@ -109,6 +108,7 @@ pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The values of another system are of other types: its rows are counted.
 fn check_answers(query: &Path, digests: &[(Option<u64>, usize, &str)]) -> anyhow::Result<()> {
     let differs = |answer: &&(Option<u64>, usize, &str)| match (answer.0, digests[0].0) {
         (Some(one), Some(other)) => one != other,

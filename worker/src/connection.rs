@@ -193,10 +193,9 @@ impl Attached {
     }
 
     /// Reports once more what an earlier session may have reported.
-    pub async fn ask_about(&self, reports: Vec<FromWorker>) {
-        for report in reports {
-            // As in `report`.
-            let _ = self.reports.send(report).await;
+    pub async fn report_again(&self, reports: Vec<from_worker::Kind>) {
+        for kind in reports {
+            self.report(kind).await;
         }
     }
 

@@ -173,7 +173,7 @@ impl Executor {
 
     /// Reports of attempts from before the last reset whose files are still there. A coordinator that does not count on
     /// one of them answers with its cancellation.
-    pub fn doubtful(&self) -> Vec<FromWorker> {
+    pub fn doubtful(&self) -> Vec<from_worker::Kind> {
         let report = |attempt: &AttemptId| AttemptFinished {
             attempt: Some((*attempt).into()),
             output: Some(TaskOutput::default().into()),
@@ -181,9 +181,7 @@ impl Executor {
             cpu_us: 0,
             rss_peak_bytes: resident().peak_bytes,
         };
-        let state = self.running.state.lock();
-        let reports = state.doubtful.keys().map(|attempt| from_worker::Kind::Finished(report(attempt)));
-        reports.map(|kind| FromWorker { kind: Some(kind) }).collect()
+        self.running.state.lock().doubtful.keys().map(report).map(from_worker::Kind::Finished).collect()
     }
 
     /// Drops the outputs of these stages.
