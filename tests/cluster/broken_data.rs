@@ -41,7 +41,9 @@ async fn a_full_disk_sends_tasks_elsewhere_and_leaves_no_partial_files() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let Some(disk) = SmallDisk::mount(&place.path().join("small"), "3m") else { return };
     let small = WorkerSetup { work_dir: Some(disk.0.clone()), memory: "48MiB", ..WorkerSetup::default() };
-    let cluster = Cluster::set_up(Setup { workers: vec![small, WorkerSetup::default()], ..Setup::of(0) }).await;
+    // The other is slow with map tasks, so that those on the small disk are enough to fill it.
+    let slow = WorkerSetup { failpoints: "task.run.0=sleep:500ms@1+".to_owned(), ..WorkerSetup::default() };
+    let cluster = Cluster::set_up(Setup { workers: vec![small, slow], ..Setup::of(0) }).await;
     let folder = cluster.path().join("copy");
     let client = TestCluster::attached(&cluster.url()).await;
     let copy = format!("COPY (SELECT DISTINCT * FROM lineitem) TO '{}/' STORED AS PARQUET", folder.display());
