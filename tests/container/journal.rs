@@ -1,13 +1,14 @@
 //! Leaders that are cut off from their journal or their workers, and journals that fall apart.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use windrow_client::Client;
-use windrow_model::JobId;
+use windrow_model::{ErrorKind, JobId, JobSpec};
 
 use crate::answers::answer_of;
 use crate::fleet::{Fleet, WORKERS};
-use crate::support::cluster::TestCluster;
+use crate::support::cluster::{TestCluster, spec};
 use crate::support::cluster_processes::until;
 use crate::support::jobs::{completed_twice, oracle_lines, script, tasks_done, wait_until};
 use crate::support::tpch;
@@ -19,9 +20,23 @@ const TAKE_OVER: Duration = Duration::from_secs(10);
 const WITHOUT_MAJORITY: Duration = Duration::from_secs(20);
 const SUBMISSION_PAUSE: Duration = Duration::from_millis(200);
 
+/// Submits, as often as it takes: the loss of a journal's member may cost a leader its right, and the successor knows
+/// by the token what was accepted.
 async fn begin(fleet: &Fleet, sql: &str) -> JobId {
-    let client = TestCluster::attached(&fleet.url()).await;
-    let job = client.submit(&script(sql)).await.expect("the job is accepted");
+    static TOKENS: AtomicU32 = AtomicU32::new(0);
+    let token = format!("token {}", TOKENS.fetch_add(1, Ordering::Relaxed));
+    let job = until("the job to be accepted", || async {
+        let spec = JobSpec { client_token: Some(token.clone()), ..spec(&script(sql)) };
+        let submitted = async { Client::connect(&fleet.url()).await?.submit(spec).await };
+        match submitted.await {
+            Ok(accepted) => Some(accepted.job),
+            Err(report) => {
+                assert_eq!(report.kind, ErrorKind::Unavailable, "{report:?}");
+                None
+            }
+        }
+    })
+    .await;
     wait_until(&fleet.url(), job, "some finished tasks", |job| tasks_done(job) >= 8).await;
     job
 }
