@@ -108,9 +108,20 @@ impl Scheduler {
         }
     }
 
-    /// What planning may know; `None` without active workers.
+    /// What planning may know; `None` without workers. After a failover those that may still come back count: a job that
+    /// is planned when the first of them is there is not planned for that one alone.
     pub fn cluster_shape(&self) -> Option<ClusterShape> {
-        self.roster.seats().shape()
+        let shape = self.roster.seats().shape();
+        let awaited = self.roster.awaited().iter().filter_map(|id| self.roster.get(*id));
+        awaited.map(|worker| &worker.spec).fold(shape, |shape, spec| {
+            let shape = shape.unwrap_or(ClusterShape { workers: 0, slots: 0, slots_max: 0, memory_bytes_min: u64::MAX });
+            Some(ClusterShape {
+                workers: shape.workers + 1,
+                slots: shape.slots + spec.slots,
+                slots_max: shape.slots_max.max(spec.slots),
+                memory_bytes_min: shape.memory_bytes_min.min(spec.memory_bytes),
+            })
+        })
     }
 
     pub(crate) fn stages_planned(&mut self, id: JobId, step: u32, plan: StepPlan, turn: &mut Turn<'_>) {
