@@ -1,20 +1,102 @@
 //! The engines under test, each as processes of its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
+use arrow::array::RecordBatch;
+use clap::Args;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use windrow_client::Client;
 use windrow_client::result::{self, StepResult};
 use windrow_engine::oracle;
-use windrow_model::{JobSpec, JobState, Program, TableFormat, TableSpec};
+use windrow_model::{JobId, JobSpec, JobState, Program, TableFormat, TableSpec};
+use windrow_proto::Job;
 
 use crate::datafusion_server::Answer;
 use crate::process::Processes;
+
+/// Which engines run, and with what.
+#[derive(Args)]
+pub struct EngineArgs {
+    /// Engines to run, in the order of their columns; ratios are the first over the second. There are windrow,
+    /// windrow-one-worker (all slots in one), datafusion and duckdb.
+    #[arg(long, value_delimiter = ',', default_value = "windrow,datafusion")]
+    engine: Vec<String>,
+    /// Counted rounds; one more round before them warms up and checks the answers.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Windrow's worker processes.
+    #[arg(long, default_value_t = 2)]
+    workers: u32,
+    /// Slots of each worker.
+    #[arg(long, default_value_t = 1)]
+    slots: u32,
+    /// Memory of each worker.
+    #[arg(long, default_value = "6GiB")]
+    memory: String,
+    /// Threads of single-process DataFusion and DuckDB.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Settings of Windrow's jobs, for example `windrow.order_joins=false`; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Python with `duckdb` (PyPI), for the engine of that name.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// The `windrow` binary; by default the one beside this program.
+    #[arg(long)]
+    windrow: Option<PathBuf>,
+}
+
+impl EngineArgs {
+    pub fn binary(&self) -> anyhow::Result<PathBuf> {
+        let path = match &self.windrow {
+            Some(path) => path.clone(),
+            None => std::env::current_exe()?.with_file_name("windrow"),
+        };
+        if !path.exists() {
+            bail!("`{}` is missing; build it first with `cargo build --release`", path.display());
+        }
+        Ok(path)
+    }
+
+    /// Starts the engines on the tables in `data`, a folder of Parquet files for each.
+    pub async fn start(&self, data: &Path) -> anyhow::Result<Vec<Engine>> {
+        let mut engines = Vec::new();
+        for name in &self.engine {
+            engines.push(match name.as_str() {
+                "windrow" => Engine::Windrow(self.windrow(data, self.workers, self.slots).await?),
+                "windrow-one-worker" => Engine::OneWorker(self.windrow(data, 1, self.workers * self.slots).await?),
+                "datafusion" => Engine::DataFusion(Server::datafusion(data, self.threads).await?),
+                "duckdb" => Engine::DuckDb(Server::duckdb(&self.python, data, self.threads).await?),
+                other => {
+                    bail!("unknown engine `{other}`; there are windrow, windrow-one-worker, datafusion and duckdb")
+                }
+            });
+        }
+        Ok(engines)
+    }
+
+    /// Windrow alone.
+    pub async fn start_windrow(&self, data: &Path) -> anyhow::Result<Windrow> {
+        self.windrow(data, self.workers, self.slots).await
+    }
+
+    async fn windrow(&self, data: &Path, workers: u32, slots: u32) -> anyhow::Result<Windrow> {
+        Windrow::start(&self.binary()?, data, workers, slots, &self.memory, &self.set).await
+    }
+
+    pub fn describe(&self) -> String {
+        format!(
+            "medians of {} rounds; Windrow: {} workers of {} slot(s) and {}; others: {} threads",
+            self.rounds, self.workers, self.slots, self.memory, self.threads
+        )
+    }
+}
 
 pub enum Engine {
     Windrow(Windrow),
@@ -50,19 +132,22 @@ impl Engine {
     }
 
     pub async fn stop(self) {
-        let mut child = match self {
-            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.up,
-            Engine::DataFusion(server) | Engine::DuckDb(server) => server.child,
-        };
-        if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
-            // The process may have ended by itself; there is nothing to do about it then.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        match self {
+            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.stop().await,
+            Engine::DataFusion(server) | Engine::DuckDb(server) => stop(server.child).await,
         }
-        let _ = child.wait().await;
     }
 }
 
-/// `windrow up`: a coordinator and workers as processes.
+async fn stop(mut child: Child) {
+    if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
+        // The process may have ended by itself; there is nothing to do about it then.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let _ = child.wait().await;
+}
+
+/// `windrow up`: a coordinator and workers as processes, the coordinator first among them.
 pub struct Windrow {
     up: Child,
     client: Client,
@@ -70,10 +155,11 @@ pub struct Windrow {
     tables: BTreeMap<String, TableSpec>,
     /// `SET` statements before each query.
     settings: String,
+    last: Option<JobId>,
 }
 
 impl Windrow {
-    pub async fn start(
+    async fn start(
         binary: &Path,
         data: &Path,
         workers: u32,
@@ -105,20 +191,37 @@ impl Windrow {
             None => Err(anyhow!("`{setting}` is not NAME=VALUE")),
         });
         let settings = settings.collect::<anyhow::Result<String>>()?;
-        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)?, settings })
+        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)?, settings, last: None })
     }
 
-    async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
+    pub fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// What the coordinator knows of the last query.
+    pub async fn last_job(&self) -> anyhow::Result<Job> {
+        Ok(self.client.job(self.last.context("nothing was asked yet")?).await?)
+    }
+
+    pub async fn stop(self) {
+        stop(self.up).await;
+    }
+
+    pub async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
         let spec = self.spec(file)?;
         let started = Instant::now();
         let job = self.client.submit(spec).await?.job;
+        self.last = Some(job);
         let ended = self.client.wait(job).await?;
         if JobState::from_name(&ended.state) != Some(JobState::Succeeded) {
             let what = ended.error.map(|error| format!("{}: {}", error.what, error.detail)).unwrap_or_default();
             bail!("{job} ended {}: {what}", ended.state);
         }
-        let step = *ended.result_steps.last().context("the query has no result")?;
         let mut batches = Vec::new();
+        // A statement that writes files has no rows.
+        let Some(&step) = ended.result_steps.last() else {
+            return Ok(Answer { seconds: started.elapsed().as_secs_f64(), rows: 0, digest: None });
+        };
         match result::open(&self.client, job, step).await? {
             StepResult::Text(text) => return Err(anyhow!("rows were expected, not the text {text:?}")),
             StepResult::Rows(mut rows) => {
@@ -128,8 +231,7 @@ impl Windrow {
             }
         }
         let seconds = started.elapsed().as_secs_f64();
-        let rows = batches.iter().map(|batch| batch.num_rows()).sum();
-        Ok(Answer { seconds, rows, digest: Some(oracle::digest(&batches)?) })
+        Ok(Answer { seconds, rows: count_rows(&batches), digest: Some(oracle::digest(&batches)?) })
     }
 
     fn spec(&self, file: &Path) -> anyhow::Result<JobSpec> {
@@ -137,6 +239,10 @@ impl Windrow {
         let script = format!("{}{}", self.settings, std::fs::read_to_string(file)?);
         Ok(spec(&name, script, self.tables.clone()))
     }
+}
+
+fn count_rows(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(|batch| batch.num_rows()).sum()
 }
 
 /// A benchmark's job.

@@ -3,8 +3,12 @@
 mod datafusion_server;
 mod dispatch;
 mod engines;
+mod latency;
+mod output;
 mod process;
+mod profile;
 mod report;
+mod rounds;
 mod tpch;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +24,13 @@ struct Cli {
 enum Command {
     /// The 22 TPC-H queries, in alternating rounds.
     Tpch(tpch::TpchArgs),
+    /// Where the time of each TPC-H query goes.
+    Profile(profile::ProfileArgs),
+    /// Group-by with many groups, a global sort, a word count.
+    #[command(name = "workload")]
+    Workload(tpch::WorkloadArgs),
+    /// How long small things take: a trivial job on a running cluster, a cold start, an idle worker's memory.
+    Latency(latency::LatencyArgs),
     /// Hands out a million no-op tasks: throughput, latency, memory.
     Dispatch(dispatch::DispatchArgs),
     /// The coordinator of `dispatch`.
@@ -34,6 +45,9 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Tpch(args) => tpch::run(args).await,
+        Command::Profile(args) => profile::run(args).await,
+        Command::Workload(args) => tpch::run_workloads(args).await,
+        Command::Latency(args) => latency::run(args).await,
         Command::Dispatch(args) => dispatch::run(args).await,
         Command::DispatchCoordinator(args) => dispatch::serve(args).await,
         Command::DatafusionServer(args) => datafusion_server::serve(args).await,

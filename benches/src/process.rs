@@ -14,12 +14,22 @@ pub struct Processes(pub Vec<u32>);
 impl Processes {
     /// User and system CPU seconds since the processes started, summed.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        self.0.iter().map(|pid| cpu_seconds(*pid)).sum()
+        Ok(self.each_cpu_seconds()?.iter().sum())
     }
 
-    /// Peak resident bytes of each process, summed.
-    pub fn rss_peak_bytes(&self) -> anyhow::Result<u64> {
-        self.0.iter().map(|pid| rss_peak_bytes(*pid)).sum()
+    /// The same of each process.
+    pub fn each_cpu_seconds(&self) -> anyhow::Result<Vec<f64>> {
+        self.0.iter().map(|pid| cpu_seconds(*pid)).collect()
+    }
+
+    /// Peak resident bytes of each process.
+    pub fn rss_peak_bytes(&self) -> anyhow::Result<Vec<u64>> {
+        self.0.iter().map(|pid| resident_bytes(*pid, "VmHWM:")).collect()
+    }
+
+    /// Resident bytes of each process.
+    pub fn rss_bytes(&self) -> anyhow::Result<Vec<u64>> {
+        self.0.iter().map(|pid| resident_bytes(*pid, "VmRSS:")).collect()
     }
 }
 
@@ -32,9 +42,11 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
-fn rss_peak_bytes(pid: u32) -> anyhow::Result<u64> {
+/// The line of `/proc/PID/status` that starts with `name`.
+fn resident_bytes(pid: u32, name: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in status"))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib * 1024)
 }

@@ -1,6 +1,10 @@
 //! Medians, geometric means and ratios, printed as Markdown.
 
-/// Figures of one engine for one query, one entry a round.
+use windrow_model::format_bytes;
+
+use crate::process::Processes;
+
+/// Figures of one engine for one case, one entry a round.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub wall_seconds: Vec<f64>,
@@ -17,14 +21,22 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value that this share of `values` is not above; 0 gives the least of them, 1 the greatest.
+pub fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
 pub fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.max(1e-9).ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// One row a query, then totals and geometric means; ratios are the first engine over the second.
-pub fn print(engines: &[String], queries: &[String], figures: &[Vec<Figures>], rss_peak_bytes: &[u64]) {
+/// One row a case, then totals and geometric means; ratios are the first engine over the second.
+pub fn print(engines: &[&str], cases: &[&str], figures: &[Vec<Figures>]) {
     let compare = engines.len() == 2;
-    print!("| query |");
+    print!("| case |");
     for engine in engines {
         print!(" {engine} s | {engine} CPU s |");
     }
@@ -34,9 +46,9 @@ pub fn print(engines: &[String], queries: &[String], figures: &[Vec<Figures>], r
         .iter()
         .map(|of_engine| of_engine.iter().map(|f| (median(&f.wall_seconds), median(&f.cpu_seconds))).collect())
         .collect();
-    for (index, query) in queries.iter().enumerate() {
+    for (index, case) in cases.iter().enumerate() {
         let row: Vec<(f64, f64)> = medians.iter().map(|of_engine| of_engine[index]).collect();
-        print_row(query, &row, compare);
+        print_row(case, &row, compare);
     }
     let total: Vec<(f64, f64)> = medians
         .iter()
@@ -53,9 +65,15 @@ pub fn print(engines: &[String], queries: &[String], figures: &[Vec<Figures>], r
         .collect();
     print_row("**geometric mean**", &geometric, compare);
     println!();
-    for (engine, bytes) in engines.iter().zip(rss_peak_bytes) {
-        println!("Peak memory of {engine}'s processes, summed: {}.", windrow_model::format_bytes(*bytes));
-    }
+}
+
+/// Peak memory of each of an engine's processes.
+pub fn print_memory(engine: &str, processes: &Processes) -> anyhow::Result<()> {
+    let peaks = processes.rss_peak_bytes()?;
+    let each: Vec<String> = peaks.iter().map(|bytes| format_bytes(*bytes)).collect();
+    let sum = format_bytes(peaks.iter().sum());
+    println!("Peak memory of {engine}'s processes: {} (sum {sum}).", each.join(", "));
+    Ok(())
 }
 
 fn print_row(name: &str, row: &[(f64, f64)], compare: bool) {
@@ -77,6 +95,12 @@ mod tests {
     fn the_median_of_an_even_count_is_the_middle_of_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0, 10.0]), 2.5);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values = [4.0, 1.0, 3.0, 2.0];
+        assert_eq!([0.0, 0.25, 0.5, 0.99, 1.0].map(|share| percentile(&values, share)), [1.0, 1.0, 2.0, 4.0, 4.0]);
     }
 
     #[test]

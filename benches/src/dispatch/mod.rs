@@ -97,7 +97,7 @@ pub async fn run(args: DispatchArgs) -> anyhow::Result<()> {
 
     let fleet = workers::attach(&url, args.workers, args.slots).await?;
     let client = Client::connect(&url).await.map_err(anyhow::Error::from)?;
-    let (idle_bytes, idle_cpu) = (coordinator.rss_peak_bytes()?, coordinator.cpu_seconds()?);
+    let (idle_bytes, idle_cpu) = (coordinator.rss_peak_bytes()?[0], coordinator.cpu_seconds()?);
     let (our_cpu, began) = (ourselves.cpu_seconds()?, Instant::now());
     let mut jobs = Vec::new();
     for _ in 0..args.jobs {
@@ -108,7 +108,7 @@ pub async fn run(args: DispatchArgs) -> anyhow::Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let cpu = coordinator.cpu_seconds()? - idle_cpu;
     let our_cpu = ourselves.cpu_seconds()? - our_cpu;
-    let peak = coordinator.rss_peak_bytes()?;
+    let peak = coordinator.rss_peak_bytes()?[0];
 
     let asked = Instant::now();
     let answer = client.job(jobs[0]).await.map_err(anyhow::Error::from)?;
