@@ -114,7 +114,8 @@ impl Scheduler {
         let shape = self.roster.seats().shape();
         let awaited = self.roster.awaited().iter().filter_map(|id| self.roster.get(*id));
         awaited.map(|worker| &worker.spec).fold(shape, |shape, spec| {
-            let shape = shape.unwrap_or(ClusterShape { workers: 0, slots: 0, slots_max: 0, memory_bytes_min: u64::MAX });
+            let shape =
+                shape.unwrap_or(ClusterShape { workers: 0, slots: 0, slots_max: 0, memory_bytes_min: u64::MAX });
             Some(ClusterShape {
                 workers: shape.workers + 1,
                 slots: shape.slots + spec.slots,

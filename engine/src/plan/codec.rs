@@ -29,6 +29,7 @@ use super::recursive::{self, RecursiveMessage, WorkTableMessage, WorkTables};
 use super::scans::{ScanNumbers, file_scan};
 use super::series::{self, SeriesMessage};
 use super::shuffle_read::{Reads, ShuffleReadExec};
+use super::spilling_join;
 use super::splits::{self, FilesByPartition, ScanMessage};
 use crate::functions;
 use crate::sink::TableWriteExec;
@@ -424,7 +425,7 @@ impl PhysicalProtoConverterExtension for PlanDecoder {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match &proto.physical_plan_type {
             Some(PhysicalPlanType::Extension(extension)) => self.decode_own(extension, context),
-            _ => proto.try_into_physical_plan_with_context(context, self),
+            _ => spilling_join::in_place_of(proto.try_into_physical_plan_with_context(context, self)?),
         }
     }
 

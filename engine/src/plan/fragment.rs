@@ -19,7 +19,7 @@ use windrow_model::FragmentHash;
 
 use super::codec::{ExprDecoder, PlanDecoder, PlanEncoder};
 use super::scans::partition_count;
-use super::{DecodedFragment, OutputPartitioning, depth, splits};
+use super::{DecodedFragment, OutputPartitioning, depth, spilling_join, splits};
 use crate::session::base_config;
 
 /// Raised when the messages change. Coordinator and workers of one cluster are of one build, so that a difference is
@@ -136,6 +136,7 @@ pub fn decode_fragment(
         return internal_err!("the fragment nests {} levels deep", message.depth);
     }
     let decoded = depth::on_deep_stack(message.depth, || decode_message(&message, splits, base))?;
+    spilling_join::allow(&decoded.plan, &partitions.iter().map(|&partition| partition as usize).collect());
     let count = partition_count(&decoded.plan);
     match partitions.iter().find(|&&partition| partition as usize >= count) {
         Some(partition) => internal_err!("the task wants partition {partition} of a fragment with {count}"),

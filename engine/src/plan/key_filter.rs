@@ -180,17 +180,17 @@ impl Parts {
 }
 
 /// Hashes of rows' keys, as exchanges compute them.
-struct Hashes {
+pub(super) struct Hashes {
     keys: Vec<Arc<dyn PhysicalExpr>>,
     buffer: Vec<u64>,
 }
 
 impl Hashes {
-    fn new(keys: &[Arc<dyn PhysicalExpr>]) -> Hashes {
+    pub fn new(keys: &[Arc<dyn PhysicalExpr>]) -> Hashes {
         Hashes { keys: keys.to_vec(), buffer: Vec::new() }
     }
 
-    fn of(&mut self, batch: &RecordBatch) -> Result<&[u64]> {
+    pub fn of(&mut self, batch: &RecordBatch) -> Result<&[u64]> {
         let keys = self.keys.iter().map(|key| key.evaluate(batch)?.into_array(batch.num_rows()));
         let keys: Vec<ArrayRef> = keys.collect::<Result<_>>()?;
         self.buffer.clear();

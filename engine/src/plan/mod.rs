@@ -20,6 +20,7 @@ mod scalar;
 mod scans;
 mod series;
 mod shuffle_read;
+mod spilling_join;
 mod splits;
 mod spread;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use explain::explain;
 pub use fragment::decode_fragment;
 pub(crate) use scans::input_files;
 pub use shuffle_read::{Reads, ShuffleReadExec};
+pub use spilling_join::BuildSideBytes;
 pub(crate) use spread::PARTITIONS_LIMIT;
 pub use spread::{InputBytes, choose_spread, configure, input_bytes, table_bytes};
 

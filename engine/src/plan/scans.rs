@@ -19,7 +19,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 /// Partitions of one node.
-type Partitions = BTreeSet<usize>;
+pub(super) type Partitions = BTreeSet<usize>;
 
 /// The file scan that `plan` itself is, if it is one.
 pub(super) fn file_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
@@ -114,7 +114,8 @@ impl Walk {
     }
 }
 
-fn needed_of_children(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) -> Vec<Partitions> {
+/// The partitions of each child that are executed when `wanted` ones of `plan` are.
+pub(super) fn needed_of_children(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) -> Vec<Partitions> {
     let children = plan.children();
     if plan.is::<UnionExec>() {
         return union_children(&children, wanted);

@@ -19,7 +19,7 @@ use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, Tas
 
 use crate::errors;
 use crate::failpoint;
-use crate::plan::{DecodedFragment, OutputPartitioning, decode_fragment};
+use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment};
 use crate::session;
 use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
 use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
@@ -37,6 +37,10 @@ const OPERATOR_SHARE: u64 = 70;
 /// batches between operators, rows waiting to be encoded, bytes read ahead, the process itself.
 const SHUFFLE_SHARE: u64 = 20;
 
+/// Part of an attempt's operator memory that the build side of one join may take: two that feed each other hold theirs
+/// at the same time, and what is above them needs some, too.
+const BUILD_SIDE_DIVISOR: u64 = 2;
+
 /// A part of the shuffle share, across all slots, bounds rows that wait to fill a batch.
 const BATCHING_DIVISOR: u64 = 4;
 
@@ -52,6 +56,7 @@ pub struct TaskEnvironment {
     runtime: Arc<RuntimeEnv>,
     stores: Arc<Stores>,
     operator_bytes: u64,
+    slots: u64,
     place: OutputPlace,
 }
 
@@ -139,7 +144,8 @@ impl TaskEnvironment {
         let operator_bytes = resources.memory_bytes / 100 * OPERATOR_SHARE;
         let shuffle_bytes = resources.memory_bytes / 100 * SHUFFLE_SHARE;
         let runtime = session::runtime(Some(operator_bytes), Some(resources.spill_dir.clone()), Arc::clone(&stores))?;
-        let batching_bytes = shuffle_bytes / BATCHING_DIVISOR / u64::from(resources.slots.max(1));
+        let slots = u64::from(resources.slots.max(1));
+        let batching_bytes = shuffle_bytes / BATCHING_DIVISOR / slots;
         let place = OutputPlace {
             dir: resources.shuffle_dir.clone(),
             memory: ShuffleMemory::new(usize::try_from(shuffle_bytes).unwrap_or(usize::MAX)),
@@ -147,7 +153,7 @@ impl TaskEnvironment {
             batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
         };
         let base = session::base_state(session::base_config(), Arc::clone(&runtime));
-        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, place })
+        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, slots, place })
     }
 
     /// The account of map outputs in memory.
@@ -162,12 +168,14 @@ impl TaskEnvironment {
         Arc::new(runtime)
     }
 
-    fn attempt_config(&self, decoded: &DecodedFragment) -> datafusion::error::Result<SessionConfig> {
+    fn attempt_config(&self, decoded: &DecodedFragment, slots: u32) -> datafusion::error::Result<SessionConfig> {
         let mut config = self.base.config().clone();
         for (key, value) in &decoded.settings {
             config.options_mut().set(key, value)?;
         }
-        Ok(session::fit_to_memory(config, self.operator_bytes))
+        let build_side = self.operator_bytes * u64::from(slots.max(1)) / self.slots / BUILD_SIDE_DIVISOR;
+        let build_side = BuildSideBytes(usize::try_from(build_side).unwrap_or(usize::MAX));
+        Ok(session::fit_to_memory(config, self.operator_bytes).with_extension(Arc::new(build_side)))
     }
 }
 
@@ -207,7 +215,7 @@ impl Attempt {
         let _ = request.progress.plan.set(Arc::downgrade(&decoded.plan));
         let log = Arc::new(WriteLog::default());
         let trouble = Arc::new(ReadTrouble::default());
-        let config = env.attempt_config(&decoded).map_err(fail)?;
+        let config = env.attempt_config(&decoded, request.slots).map_err(fail)?;
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))

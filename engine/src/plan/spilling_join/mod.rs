@@ -1,0 +1,199 @@
+//! Hash joins whose build side need not fit a task's memory.
+//!
+//! A build side is collected as long as it stays within the join's share; nearly all do, and are joined as DataFusion
+//! joins them. Beyond that, both sides are divided by a hash of their keys into files, and the parts are joined one
+//! after the other, each by the same rule (a Grace hash join). Rows of one key cannot be divided: their build side is
+//! joined chunk by chunk, if the type of the join allows it.
+//!
+//! A [`SpillingJoinExec`] takes the place of each hash join when a fragment is decoded, and shows itself as that join.
+
+mod divide;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::limit::LimitStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
+use parking_lot::Mutex;
+
+use super::scans::{Partitions, needed_of_children, partition_count};
+use parts::{Part, Parts, Rows};
+
+/// Bytes that the build side of one join may take, its hash table included: an extension of a session's configuration.
+/// Without it no join is divided.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildSideBytes(pub usize);
+
+/// `plan`, or if it is a hash join, a [`SpillingJoinExec`] in its place.
+pub(super) fn in_place_of(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    match plan.downcast_ref::<HashJoinExec>() {
+        Some(join) => Ok(Arc::new(SpillingJoinExec::new(join.builder().build()?))),
+        None => Ok(plan),
+    }
+}
+
+/// Lets joins be divided of which one partition is executed when `wanted` ones of `plan` are: partitions of one join
+/// wait for each other, and share a collected build side.
+pub(super) fn allow(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) {
+    let node: &dyn Any = plan.as_ref();
+    if let Some(join) = node.downcast_ref::<SpillingJoinExec>() {
+        join.allowed.store(wanted.len() == 1 && join.can_be_divided(), Ordering::Relaxed);
+    }
+    for (child, needed) in plan.children().into_iter().zip(needed_of_children(plan, wanted)) {
+        allow(child, &needed);
+    }
+}
+
+#[derive(Debug)]
+struct SpillingJoinExec {
+    join: Arc<HashJoinExec>,
+    allowed: AtomicBool,
+    /// The joins of parts, which have metrics of their own.
+    ran: Ran,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+type Ran = Arc<Mutex<Vec<Arc<dyn ExecutionPlan>>>>;
+
+impl SpillingJoinExec {
+    fn new(join: HashJoinExec) -> SpillingJoinExec {
+        SpillingJoinExec {
+            join: Arc::new(join),
+            allowed: AtomicBool::new(false),
+            ran: Ran::default(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    fn replaced(&self, join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(join) = join.downcast_ref::<HashJoinExec>() else {
+            return internal_err!("a hash join became {}", join.name());
+        };
+        let replaced = SpillingJoinExec::new(join.builder().build()?);
+        replaced.allowed.store(self.allowed.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(Arc::new(replaced))
+    }
+
+    fn can_be_divided(&self) -> bool {
+        // One NULL on the probe side of a null-aware join concerns all rows; an order of rows would be lost.
+        !self.join.null_aware && self.join.properties().output_ordering().is_none()
+    }
+
+    /// The probe side. The scan below finds a filter that the join makes while it runs only if the plan stays whole.
+    fn probe(&self, partition: usize, context: &Arc<TaskContext>) -> Result<Rows> {
+        let probe = self.join.right();
+        if partition_count(probe) == 1 && !self.join.dynamic_expressions_produced().is_empty() {
+            return Ok(Rows::Plan(Arc::clone(probe)));
+        }
+        Ok(Rows::Stream(probe.execute(partition, Arc::clone(context))?))
+    }
+}
+
+impl DisplayAs for SpillingJoinExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        self.join.fmt_as(format, f)
+    }
+}
+
+impl ExecutionPlan for SpillingJoinExec {
+    fn name(&self) -> &str {
+        self.join.name()
+    }
+
+    fn downcast_delegate(&self) -> Option<&dyn ExecutionPlan> {
+        Some(self.join.as_ref())
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.join.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.join.maintains_input_order()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.join.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        act: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.join.apply_expressions(act)
+    }
+
+    fn dynamic_expressions_produced(&self) -> Vec<Arc<dyn PhysicalExpr>> {
+        self.join.dynamic_expressions_produced()
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replaced(Arc::clone(&self.join).replace_children(children, options)?)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replaced(Arc::clone(&self.join).reset_state()?)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let share = context.session_config().get_extension::<BuildSideBytes>();
+        let (Some(share), true) = (share, self.allowed.load(Ordering::Relaxed)) else {
+            return self.join.execute(partition, context);
+        };
+        let collected = *self.join.partition_mode() == PartitionMode::CollectLeft;
+        let build = self.join.left().execute(if collected { 0 } else { partition }, Arc::clone(&context))?;
+        let probe = self.probe(partition, &context)?;
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let limited = metrics.intermediate();
+        let parts = Parts {
+            join: Arc::clone(&self.join),
+            share: share.0,
+            partition,
+            metrics,
+            spill_metrics: SpillMetrics::new(&self.metrics, partition),
+            ran: Arc::clone(&self.ran),
+            context,
+        };
+        let rows = parts.join(Part { build: Rows::Stream(build), probe, level: 0 });
+        Ok(match self.join.fetch() {
+            // Each part stops there, too.
+            Some(fetch) => Box::pin(LimitStream::new(rows, 0, Some(fetch), limited)),
+            None => rows,
+        })
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        let mut all = self.metrics.clone_inner();
+        let ran = self.ran.lock();
+        let plans = ran.iter().map(|plan| plan.as_ref()).chain([self.join.as_ref() as &dyn ExecutionPlan]);
+        for metrics in plans.filter_map(|plan| plan.metrics()) {
+            metrics.iter().for_each(|metric| all.push(Arc::clone(metric)));
+        }
+        Some(all)
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.join.fetch()
+    }
+}
