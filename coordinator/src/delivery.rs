@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use windrow_model::{ErrorReport, MapOutputId, WorkerId};
 use windrow_proto as wire;
 use windrow_proto::to_worker::Kind;
-use windrow_scheduler::{InputRef, Message, RunTask};
+use windrow_scheduler::{InputRef, Message, RunTask, StageSize};
 
 use crate::dossier::TaskBlobs;
 use crate::fleet::{Fleet, Running};
@@ -63,7 +63,7 @@ pub(crate) fn deliver(state: &mut State, worker: WorkerId, message: Message) -> 
             let repoint = wire::RepointInputs {
                 attempt: Some(attempt.into()),
                 job: inputs.first().map(|input| input.output.task.stage.job.0),
-                inputs: stage_outputs(&state.fleet, &inputs),
+                inputs: stage_outputs(&state.fleet, &inputs, &[]),
             };
             send(&mut state.fleet, worker, Command::plain(Kind::RepointInputs(repoint)))
         }
@@ -109,7 +109,7 @@ fn deliver_task(state: &mut State, worker: WorkerId, run: RunTask) -> Result<(),
         try_number: run.try_number,
         fragment: wire::fragment_hash_to_wire(run.fragment),
         splits: splits_hash,
-        inputs: stage_outputs(&state.fleet, &run.inputs),
+        inputs: stage_outputs(&state.fleet, &run.inputs, &run.input_sizes),
         partitions: run.partitions,
         slots: run.slots,
         output_partitions: run.output_partitions,
@@ -118,13 +118,20 @@ fn deliver_task(state: &mut State, worker: WorkerId, run: RunTask) -> Result<(),
     send(&mut state.fleet, worker, Command { message, blobs: sent_before })
 }
 
-/// Groups inputs, which come ordered by (stage, task), by stage and adds where their workers serve them.
-fn stage_outputs(fleet: &Fleet, inputs: &[InputRef]) -> Vec<wire::StageOutputs> {
+/// Groups inputs, which come ordered by (stage, task), by stage and adds where their workers serve them. Sizes may be
+/// left out.
+fn stage_outputs(fleet: &Fleet, inputs: &[InputRef], sizes: &[StageSize]) -> Vec<wire::StageOutputs> {
     let by_stage = inputs.chunk_by(|a, b| a.output.task.stage == b.output.task.stage);
     by_stage
-        .map(|inputs| wire::StageOutputs {
-            stage: inputs[0].output.task.stage.index,
-            outputs: inputs.iter().map(|input| output_location(fleet, input)).collect(),
+        .map(|inputs| {
+            let stage = inputs[0].output.task.stage;
+            let size = sizes.iter().find(|size| size.stage == stage);
+            wire::StageOutputs {
+                stage: stage.index,
+                outputs: inputs.iter().map(|input| output_location(fleet, input)).collect(),
+                rows: size.map_or(0, |size| size.rows),
+                bytes: size.map_or(0, |size| size.bytes),
+            }
         })
         .collect()
 }

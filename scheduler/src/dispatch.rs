@@ -1,26 +1,26 @@
 //! Gives pending tasks to workers, in the order of fair sharing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use windrow_model::{AttemptId, AttemptState, JobId, TaskId, WorkerId};
 
 use crate::backlog::Wish;
 use crate::deadlines::Due;
+use crate::inputs::Inputs;
 use crate::placement::{Ask, Choice, Reservation, choose};
 use crate::queue::{Need, Offer, Standing};
 use crate::scheduler::Turn;
 use crate::stage::{Stage, StageRole};
 use crate::task::{Attempt, TaskState};
 use crate::worker::Roster;
-use crate::{AttemptRun, Event, InputRef, Message, RunTask, Scheduler};
+use crate::{AttemptRun, Event, Message, RunTask, Scheduler};
 
 /// Where a task is to run, and what for.
 pub(crate) struct Assignment {
     pub task: TaskId,
     pub worker: WorkerId,
     pub slots: u32,
-    pub inputs: Arc<[InputRef]>,
+    pub inputs: Inputs,
     pub speculative: bool,
 }
 
@@ -126,7 +126,6 @@ impl Scheduler {
                 let choice = choose(&self.roster, self.reservation, &ask);
                 match choice {
                     Choice::Place { worker, slots } => {
-                        let inputs = inputs.outputs;
                         return Found::Place(Assignment { task: ask.task, worker, slots, inputs, speculative: false });
                     }
                     Choice::Wait { reserve: Some(worker), .. } => {
@@ -260,14 +259,7 @@ fn passed_on(kept: Reservation, stage: &Stage, head: u32, wish: &Wish) -> Reserv
     if same { Reservation { task: stage.task_id(head), ..kept } } else { kept }
 }
 
-fn run_task(
-    stage: &Stage,
-    task: TaskId,
-    attempt: AttemptId,
-    try_number: u32,
-    slots: u32,
-    inputs: Arc<[InputRef]>,
-) -> RunTask {
+fn run_task(stage: &Stage, task: TaskId, attempt: AttemptId, try_number: u32, slots: u32, inputs: Inputs) -> RunTask {
     RunTask {
         task,
         attempt,
@@ -277,7 +269,8 @@ fn run_task(
         slots,
         output_partitions: stage.plan.output_partitions,
         is_result: stage.role == StageRole::Result,
-        inputs,
+        inputs: inputs.outputs,
+        input_sizes: inputs.sizes,
     }
 }
 

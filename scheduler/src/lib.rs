@@ -103,6 +103,7 @@ pub use input::{Input, Inventory, RequestId, WorkerSpec};
 pub use job::Reason;
 pub use outbox::{
     AttemptRun, CommitRequest, CommittedTask, Event, InputRef, Message, Outbox, PlanRequest, Record, Reply, RunTask,
+    StageSize,
 };
 pub use result::{ResultPart, ResultState};
 pub use retry::{Blamed, Decision, TaskHistory, counts, decide};

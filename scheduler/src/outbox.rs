@@ -173,6 +173,17 @@ pub struct RunTask {
     pub is_result: bool,
     /// All outputs of all input stages, ordered by (stage, task). Shared by the tasks of a stage.
     pub inputs: Arc<[InputRef]>,
+    /// How large they are together, by stage, in the same order.
+    pub input_sizes: Arc<[StageSize]>,
+}
+
+/// All outputs of one stage together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageSize {
+    pub stage: StageId,
+    pub rows: u64,
+    /// As they are stored.
+    pub bytes: u64,
 }
 
 /// Where one map output is.

@@ -100,7 +100,7 @@ impl Scheduler {
         match choose(&self.roster, self.reservation, &ask) {
             Choice::Place { worker, slots } => {
                 task.trouble_mut().speculations += 1;
-                Some(Assignment { task: task_id, worker, slots, inputs: inputs.outputs, speculative: true })
+                Some(Assignment { task: task_id, worker, slots, inputs, speculative: true })
             }
             Choice::Wait { .. } | Choice::Reserved { .. } | Choice::NoWorkers => None,
         }

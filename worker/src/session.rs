@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use windrow_engine::shuffle::{OutputAt, ShuffleSource, TaskInputs};
+use windrow_engine::shuffle::{OutputAt, ShuffleSource, StageSize, TaskInputs};
 use windrow_engine::task::{TaskProgress, TaskRequest};
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, StageId, TaskId, TaskOutput, WorkerId};
 use windrow_proto::{
@@ -118,7 +118,9 @@ impl Session {
             false => Some(self.blob(&run.splits, "RunTask.splits")?),
         };
         let source = Arc::clone(&self.source) as Arc<dyn ShuffleSource>;
-        let inputs = Arc::new(TaskInputs { source, stages: stages(task.stage.job, run.inputs)? });
+        let size = |input: &StageOutputs| (input.stage, StageSize { rows: input.rows, bytes: input.bytes });
+        let sizes = run.inputs.iter().map(size).collect();
+        let inputs = Arc::new(TaskInputs { source, stages: stages(task.stage.job, run.inputs)?, sizes });
         Ok(TaskRequest {
             task,
             attempt,

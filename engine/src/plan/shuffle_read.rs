@@ -15,7 +15,7 @@ use datafusion::physical_plan::{
     ReplaceChildrenOptions,
 };
 
-use crate::shuffle::{self, ReadSelection, TaskInputs};
+use crate::shuffle::{self, ReadSelection, StageSize, TaskInputs};
 
 /// Which map outputs a partition of a [`ShuffleReadExec`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,16 @@ impl ShuffleReadExec {
 
     pub fn reads(&self) -> Reads {
         self.reads
+    }
+
+    /// What one partition may be expected to have, by the sizes of whole stages.
+    pub fn size(&self, inputs: &TaskInputs) -> Option<StageSize> {
+        let whole = inputs.sizes.get(&self.stage)?;
+        let parts = match self.reads {
+            Reads::All => 1,
+            Reads::Partition | Reads::Each => self.properties.partitioning.partition_count() as u64,
+        };
+        Some(StageSize { rows: whole.rows / parts, bytes: whole.bytes / parts })
     }
 }
 

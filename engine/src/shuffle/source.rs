@@ -26,6 +26,16 @@ pub struct TaskInputs {
     pub source: Arc<dyn ShuffleSource>,
     /// All map outputs of each input stage, in task order.
     pub stages: BTreeMap<u32, Vec<OutputAt>>,
+    /// How large those of each input stage are together, as far as it is known.
+    pub sizes: BTreeMap<u32, StageSize>,
+}
+
+/// All map outputs of one stage together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageSize {
+    pub rows: u64,
+    /// As they are stored.
+    pub bytes: u64,
 }
 
 /// One reduce partition of one map output.

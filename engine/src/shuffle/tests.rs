@@ -114,6 +114,7 @@ fn inputs(stored: StoredOutput, damage: fn(usize, PartBytes) -> Option<PartBytes
     TaskInputs {
         source: Arc::new(Outputs { stored, piece_len: 1000, damage }),
         stages: BTreeMap::from([(0, vec![at])]),
+        sizes: BTreeMap::new(),
     }
 }
 

@@ -83,7 +83,11 @@ impl Bench {
             slots: plan.slots,
             output_partitions: stage.plan.output_partitions,
             is_result: true,
-            inputs: Arc::new(TaskInputs { source: Arc::clone(&self.kept) as _, stages: inputs }),
+            inputs: Arc::new(TaskInputs {
+                source: Arc::clone(&self.kept) as _,
+                stages: inputs,
+                sizes: BTreeMap::new(),
+            }),
             progress: Arc::default(),
         }
     }

@@ -5,6 +5,9 @@
 //! after the other, each by the same rule (a Grace hash join). Rows of one key cannot be divided: their build side is
 //! joined chunk by chunk, if the type of the join allows it.
 //!
+//! Which side is the build side was decided by estimates. If both sides are read from exchanges, their sizes are known
+//! when a task starts, and the smaller one is built.
+//!
 //! A [`SpillingJoinExec`] takes the place of each hash join when a fragment is decoded, and shows itself as that join.
 
 mod divide;
@@ -14,8 +17,8 @@ mod tests;
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -24,18 +27,34 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::limit::LimitStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    replace_children_if_necessary,
 };
 use parking_lot::Mutex;
+use windrow_model::format_bytes;
 
 use super::scans::{Partitions, needed_of_children, partition_count};
-use parts::{Part, Parts, Rows};
+use super::shuffle_read::ShuffleReadExec;
+use crate::shuffle::{StageSize, TaskInputs};
+use parts::{Part, Parts, Rows, StreamExec};
 
 /// Bytes that the build side of one join may take, its hash table included: an extension of a session's configuration.
 /// Without it no join is divided.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildSideBytes(pub usize);
+
+/// Bytes of a hash table for each row of the build side, at most: a bucket of 17 bytes for each, rounded up to a power
+/// of two after an eighth was added, and the chain's 4.
+const TABLE_BYTES_PER_ROW: usize = 44;
+
+/// Sides are swapped if the build side costs more than this many times the probe side: sizes are those of whole stages,
+/// stored, and not those of one partition in memory.
+const SWAP_RATIO: (u64, u64) = (3, 2);
+
+/// A build side that costs less than this is not worth a decision, in bytes.
+const SWAP_BYTES_MIN: u64 = 1 << 20;
 
 /// `plan`, or if it is a hash join, a [`SpillingJoinExec`] in its place.
 pub(super) fn in_place_of(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -57,12 +76,27 @@ pub(super) fn allow(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) {
     }
 }
 
+/// What one partition of `plan` may be expected to have, if it is read from an exchange as it is.
+fn size(plan: &Arc<dyn ExecutionPlan>, inputs: &TaskInputs) -> Option<StageSize> {
+    if let Some(read) = plan.downcast_ref::<ShuffleReadExec>() {
+        return read.size(inputs);
+    }
+    plan.downcast_ref::<ProjectionExec>().and_then(|projection| size(projection.input(), inputs))
+}
+
+/// Bytes of a build side of this size.
+fn cost(size: StageSize) -> u64 {
+    size.bytes.saturating_add(size.rows.saturating_mul(TABLE_BYTES_PER_ROW as u64))
+}
+
 #[derive(Debug)]
 struct SpillingJoinExec {
     join: Arc<HashJoinExec>,
     allowed: AtomicBool,
-    /// The joins of parts, which have metrics of their own.
+    /// Joins that ran in place of `join` and have metrics of their own.
     ran: Ran,
+    /// Which side was built instead of the planned one, and why.
+    swapped: OnceLock<String>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -74,6 +108,7 @@ impl SpillingJoinExec {
             join: Arc::new(join),
             allowed: AtomicBool::new(false),
             ran: Ran::default(),
+            swapped: OnceLock::new(),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -92,6 +127,51 @@ impl SpillingJoinExec {
         !self.join.null_aware && self.join.properties().output_ordering().is_none()
     }
 
+    /// The join with its sides swapped, if the planned build side turns out to be the larger one. It may be below a
+    /// projection that puts its columns back in order.
+    fn swap(&self, context: &TaskContext) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let inputs = context.session_config().get_extension::<TaskInputs>();
+        let sizes =
+            inputs.and_then(|inputs| Some((size(self.join.left(), &inputs)?, size(self.join.right(), &inputs)?)));
+        let Some((build, probe)) = sizes.map(|(build, probe)| (cost(build), cost(probe))) else { return Ok(None) };
+        let larger = build >= SWAP_BYTES_MIN && build * SWAP_RATIO.1 > probe * SWAP_RATIO.0;
+        if !larger || !self.join.dynamic_expressions_produced().is_empty() {
+            return Ok(None);
+        }
+        let (build, probe) = (format_bytes(build), format_bytes(probe));
+        // Partitions of one task are of one stage and decide the same.
+        let _ = self.swapped.set(format!("build side swapped (about {probe} instead of {build} a task)"));
+        let join = self.join.builder().reset_state().build()?;
+        join.swap_inputs(PartitionMode::Partitioned).map(Some)
+    }
+
+    fn join_swapped(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        parts: Parts,
+        build: SendableRecordBatchStream,
+        probe: Rows,
+    ) -> Result<SendableRecordBatchStream> {
+        let context = Arc::clone(&parts.context);
+        let (projection, join) = match plan.downcast_ref::<ProjectionExec>() {
+            Some(projection) => (Some(projection), projection.input()),
+            None => (None, plan),
+        };
+        let Some(swapped) = join.downcast_ref::<HashJoinExec>() else {
+            return internal_err!("a hash join with swapped sides became {}", join.name());
+        };
+        self.ran.lock().push(Arc::clone(join));
+        let parts = Parts { join: Arc::new(swapped.builder().build()?), ..parts };
+        let rows = parts.join(Part { build: probe, probe: Rows::Stream(build), level: 0 });
+        match projection {
+            None => Ok(rows),
+            Some(_) => {
+                let rows: Arc<dyn ExecutionPlan> = Arc::new(StreamExec::new(rows));
+                replace_children_if_necessary(Arc::clone(plan), vec![rows])?.execute(0, context)
+            }
+        }
+    }
+
     /// The probe side. The scan below finds a filter that the join makes while it runs only if the plan stays whole.
     fn probe(&self, partition: usize, context: &Arc<TaskContext>) -> Result<Rows> {
         let probe = self.join.right();
@@ -104,6 +184,9 @@ impl SpillingJoinExec {
 
 impl DisplayAs for SpillingJoinExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if let Some(swapped) = self.swapped.get() {
+            write!(f, "{swapped}, ")?;
+        }
         self.join.fmt_as(format, f)
     }
 }
@@ -161,6 +244,7 @@ impl ExecutionPlan for SpillingJoinExec {
         let (Some(share), true) = (share, self.allowed.load(Ordering::Relaxed)) else {
             return self.join.execute(partition, context);
         };
+        let swapped = self.swap(&context)?;
         let collected = *self.join.partition_mode() == PartitionMode::CollectLeft;
         let build = self.join.left().execute(if collected { 0 } else { partition }, Arc::clone(&context))?;
         let probe = self.probe(partition, &context)?;
@@ -175,7 +259,10 @@ impl ExecutionPlan for SpillingJoinExec {
             ran: Arc::clone(&self.ran),
             context,
         };
-        let rows = parts.join(Part { build: Rows::Stream(build), probe, level: 0 });
+        let rows = match swapped {
+            None => parts.join(Part { build: Rows::Stream(build), probe, level: 0 }),
+            Some(plan) => self.join_swapped(&plan, parts, build, probe)?,
+        };
         Ok(match self.join.fetch() {
             // Each part stops there, too.
             Some(fetch) => Box::pin(LimitStream::new(rows, 0, Some(fetch), limited)),

@@ -23,12 +23,8 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use parking_lot::Mutex;
 
-use super::Ran;
 use super::divide::{LEVELS, divide};
-
-/// Bytes of a hash table for each row of the build side, at most: a bucket of 17 bytes for each, rounded up to a power
-/// of two after an eighth was added, and the chain's 4.
-const TABLE_BYTES_PER_ROW: usize = 44;
+use super::{Ran, TABLE_BYTES_PER_ROW};
 
 /// Of a part that nearly all rows of the whole are in, more divisions would make no less.
 const MOSTLY: (usize, usize) = (9, 10);
@@ -227,13 +223,13 @@ fn each_build_row_is_alone(join_type: JoinType) -> bool {
 }
 
 /// One partition, executed once.
-struct StreamExec {
+pub(super) struct StreamExec {
     stream: Mutex<Option<SendableRecordBatchStream>>,
     properties: Arc<PlanProperties>,
 }
 
 impl StreamExec {
-    fn new(stream: SendableRecordBatchStream) -> StreamExec {
+    pub fn new(stream: SendableRecordBatchStream) -> StreamExec {
         let facts = EquivalenceProperties::new(stream.schema());
         let one = Partitioning::UnknownPartitioning(1);
         let properties = PlanProperties::new(facts, one, EmissionType::Incremental, Boundedness::Bounded);
