@@ -44,6 +44,9 @@ pub struct EngineArgs {
     /// Settings of Windrow's jobs, for example `windrow.order_joins=false`; may be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Seconds without work after the last round, before Windrow's resident memory is printed.
+    #[arg(long)]
+    pub idle: Option<u64>,
     /// Python with `duckdb` (PyPI), for the engine of that name.
     #[arg(long, default_value = "python3")]
     python: PathBuf,

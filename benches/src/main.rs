@@ -9,6 +9,7 @@ mod process;
 mod profile;
 mod report;
 mod rounds;
+mod stars;
 mod tpch;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Command {
     /// Group-by with many groups, a global sort, a word count.
     #[command(name = "workload")]
     Workload(tpch::WorkloadArgs),
+    /// Star and snowflake joins of up to ten tables.
+    Stars(stars::StarArgs),
     /// How long small things take: a trivial job on a running cluster, a cold start, an idle worker's memory.
     Latency(latency::LatencyArgs),
     /// Hands out a million no-op tasks: throughput, latency, memory.
@@ -47,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Tpch(args) => tpch::run(args).await,
         Command::Profile(args) => profile::run(args).await,
         Command::Workload(args) => tpch::run_workloads(args).await,
+        Command::Stars(args) => stars::run(args).await,
         Command::Latency(args) => latency::run(args).await,
         Command::Dispatch(args) => dispatch::run(args).await,
         Command::DispatchCoordinator(args) => dispatch::serve(args).await,

@@ -76,6 +76,13 @@ pub fn print_memory(engine: &str, processes: &Processes) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Resident memory of each of an engine's processes, after so many seconds without work.
+pub fn print_resident(engine: &str, processes: &Processes, idle_seconds: u64) -> anyhow::Result<()> {
+    let each: Vec<String> = processes.rss_bytes()?.into_iter().map(format_bytes).collect();
+    println!("Memory of {engine}'s processes after {idle_seconds} s without work: {}.", each.join(", "));
+    Ok(())
+}
+
 fn print_row(name: &str, row: &[(f64, f64)], compare: bool) {
     print!("| {name} |");
     for (wall, cpu) in row {

@@ -1,6 +1,7 @@
 //! The same cases on several engines, in alternating rounds, with their answers compared.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -59,6 +60,12 @@ pub async fn run(args: &EngineArgs, data: &Path, title: &str, cases: &[Case]) ->
     report::print(&names, &labels, &figures);
     for engine in &engines {
         report::print_memory(engine.name(), engine.processes())?;
+    }
+    if let Some(idle) = args.idle {
+        tokio::time::sleep(Duration::from_secs(idle)).await;
+        for engine in &engines {
+            report::print_resident(engine.name(), engine.processes(), idle)?;
+        }
     }
     for engine in engines {
         engine.stop().await;

@@ -19,7 +19,7 @@ use windrow_model::Determinism;
 
 use super::key_filter::KeyProbeExec;
 use super::shuffle_read::{Reads, ShuffleReadExec};
-use super::{CutStage, OutputPartitioning};
+use super::{CutStage, OutputPartitioning, spilling_join};
 
 /// The class of the stage rooted at `root`. `stages` are those of the same statement that are finished.
 pub(super) fn of(
@@ -65,6 +65,9 @@ fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determi
     let mut class = Determinism::Determinate;
     for child in plan.children() {
         class = worse(class, of_plan(child, stages)?);
+    }
+    if spilling_join::may_lose_order(plan) {
+        class = worse(class, Determinism::Unordered);
     }
     if rolls_dice(plan)? || (class == Determinism::Unordered && depends_on_order(plan)) {
         return Ok(Determinism::Indeterminate);

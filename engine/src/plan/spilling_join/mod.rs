@@ -8,6 +8,8 @@
 //! Which side is the build side was decided by estimates. If both sides are read from exchanges, their sizes are known
 //! when a task starts, and the smaller one is built.
 //!
+//! Both change the order of rows, which therefore does not count as one (`determinism`).
+//!
 //! A [`SpillingJoinExec`] takes the place of each hash join when a fragment is decoded, and shows itself as that join.
 
 mod divide;
@@ -69,7 +71,7 @@ pub(super) fn in_place_of(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execut
 pub(super) fn allow(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) {
     let node: &dyn Any = plan.as_ref();
     if let Some(join) = node.downcast_ref::<SpillingJoinExec>() {
-        join.allowed.store(wanted.len() == 1 && join.can_be_divided(), Ordering::Relaxed);
+        join.allowed.store(wanted.len() == 1 && can_be_divided(&join.join), Ordering::Relaxed);
     }
     for (child, needed) in plan.children().into_iter().zip(needed_of_children(plan, wanted)) {
         allow(child, &needed);
@@ -87,6 +89,16 @@ fn size(plan: &Arc<dyn ExecutionPlan>, inputs: &TaskInputs) -> Option<StageSize>
 /// Bytes of a build side of this size.
 fn cost(size: StageSize) -> u64 {
     size.bytes.saturating_add(size.rows.saturating_mul(TABLE_BYTES_PER_ROW as u64))
+}
+
+/// Whether `plan` gives its rows in an order that depends on the memory that it finds, too.
+pub(super) fn may_lose_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<HashJoinExec>().is_some_and(can_be_divided)
+}
+
+/// One NULL on the probe side of a null-aware join concerns all rows; an order that others count on would be lost.
+fn can_be_divided(join: &HashJoinExec) -> bool {
+    !join.null_aware && join.properties().output_ordering().is_none()
 }
 
 #[derive(Debug)]
@@ -120,11 +132,6 @@ impl SpillingJoinExec {
         let replaced = SpillingJoinExec::new(join.builder().build()?);
         replaced.allowed.store(self.allowed.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(Arc::new(replaced))
-    }
-
-    fn can_be_divided(&self) -> bool {
-        // One NULL on the probe side of a null-aware join concerns all rows; an order of rows would be lost.
-        !self.join.null_aware && self.join.properties().output_ordering().is_none()
     }
 
     /// The join with its sides swapped, if the planned build side turns out to be the larger one. It may be below a
