@@ -48,7 +48,9 @@ fn data(windrow: &Path, rows: u64) -> anyhow::Result<PathBuf> {
         let parameters = [format!("rows={rows}"), format!("folder={}", folder.display())];
         let mut command = std::process::Command::new(windrow);
         command.arg("run").arg(sql().join("data.sql")).args(["--slots", "2", "--workers", "1"]);
-        parameters.iter().for_each(|parameter| drop(command.args(["--param", parameter])));
+        for parameter in &parameters {
+            command.args(["--param", parameter]);
+        }
         let status = command.status()?;
         if !status.success() {
             bail!("the tables were not made: {status}");

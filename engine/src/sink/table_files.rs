@@ -77,14 +77,15 @@ impl WriteSettings {
         }
     }
 
-    /// A name no other attempt, job or cluster gives.
+    /// A name no other attempt, job or cluster gives. Names of one attempt sort as its files were begun: a table that is
+    /// written in an order is read in it, file by file.
     fn next_name(&self) -> String {
         let WriteIdentity { task, attempt } = self.identity;
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let commit = self.target.commit_id.simple().to_string();
         let extension = extension(self.target.format, &self.options);
         let commit = &commit[commit.len() - 12..];
-        format!("part-{:05}-{}-{}-{number}-{commit}.{extension}", task.index, attempt.epoch, attempt.n)
+        format!("part-{:05}-{}-{}-{number:06}-{commit}.{extension}", task.index, attempt.epoch, attempt.n)
     }
 
     fn published_path(&self, folder: &str, name: &str) -> String {

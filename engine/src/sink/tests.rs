@@ -131,6 +131,19 @@ fn visible(folder: &FilePath) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn files_of_one_attempt_sort_by_name_as_they_were_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut target = target(url(folder.path(), "out"), OutputMode::Overwrite);
+    target.partition_by = vec!["number".to_owned()];
+    let numbers: Vec<i64> = (0..12).collect();
+    let files = write(&target, rows(&[Some("a"); 12], &numbers), 1).await;
+    let mut paths: Vec<(&str, &str)> = files.iter().filter_map(|file| file.path.rsplit_once('/')).collect();
+    paths.sort_by_key(|(_, name)| *name);
+    let begun: Vec<String> = numbers.iter().map(|number| format!("number={number}")).collect();
+    assert_eq!(paths.iter().map(|(folder, _)| *folder).collect::<Vec<_>>(), begun);
+}
+
+#[tokio::test]
 async fn overwrite_replaces_and_append_adds() {
     let folder = tempfile::tempdir().unwrap();
     let place = url(folder.path(), "out dir/");

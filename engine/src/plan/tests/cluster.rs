@@ -147,7 +147,7 @@ async fn collect(
 /// Every other stage pretends to be large, so that half of the joins of two exchanges build their other side; a second
 /// run builds the planned ones.
 fn pretended_size(stage: u32, again: bool) -> StageSize {
-    let large = stage % 2 == 0 && !again;
+    let large = stage.is_multiple_of(2) && !again;
     StageSize { rows: if large { 1 << 30 } else { 1 }, bytes: 1 << 10 }
 }
 
