@@ -85,3 +85,48 @@ async fn separate_processes_agree_with_datafusion() {
     all_queries_agree_on(&cluster).await;
     up.stop().await;
 }
+
+/// Rows in the order of the files' names, and of the rows in them.
+async fn rows_of_files(folder: &Path) -> Vec<Vec<String>> {
+    let context = windrow_engine::oracle::oracle_context(1);
+    let options = datafusion::prelude::ParquetReadOptions::default();
+    context.register_parquet("written", folder.to_string_lossy(), options).await.expect("the output can be read");
+    rows::cells(&windrow_engine::oracle::collect(&context, "SELECT * FROM written").await.expect("it has rows"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_written_in_an_order_has_it_over_all_files() {
+    let (data, folder) = (data(), tempfile::tempdir().expect("a temporary folder"));
+    let cluster = TestCluster::start(2, 1).await;
+    let oracle = windrow_engine::oracle::oracle_context(1);
+    tpch::register(&oracle, &data).await;
+    let unique = "l_orderkey, l_linenumber";
+    for (index, (order, in_ranges)) in [
+        (format!("l_extendedprice, {unique}"), true),
+        (format!("l_comment DESC NULLS FIRST, {unique}"), true),
+        (format!("l_shipmode, l_shipdate DESC, {unique}"), true),
+        (format!("l_extendedprice, {unique}"), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let select = format!("SELECT * FROM lineitem WHERE l_partkey % 3 = 0 ORDER BY {order}");
+        let wanted = windrow_engine::oracle::collect(&oracle, &select).await.expect("the oracle answers");
+        let out = folder.path().join(index.to_string());
+        let script = format!(
+            "SET windrow.sort_ranges = {in_ranges}; SET windrow.partition_bytes = '256KiB'; {}\
+             COPY ({select}) TO '{}/' STORED AS PARQUET",
+            tpch::definitions(&data),
+            out.display()
+        );
+
+        let id = cluster.submit(&script).await.expect("the job is accepted");
+        let job = cluster.client().wait(id).await.expect("the job ends");
+
+        assert_eq!(job.error, None, "{order}");
+        let writers = job.stages.last().expect("a stage that writes").tasks;
+        assert_eq!(writers > 1, in_ranges, "{order}: {writers} tasks write");
+        assert!(rows_of_files(&out).await == rows::cells(&wanted), "{order}: rows are missing or out of order");
+    }
+    cluster.stop().await;
+}

@@ -6,7 +6,8 @@
 pub mod errors;
 pub mod failpoint;
 pub mod functions;
-pub mod guards;
+pub mod grouping;
+mod guards;
 pub mod job;
 pub mod joins;
 pub mod oracle;

@@ -42,6 +42,8 @@ pub struct EngineOptions {
     pub partitions_max: u32,
     /// Joins are put into the order that is estimated to be the cheapest. Otherwise they stay as written.
     pub order_joins: bool,
+    /// Tables that are written in an order are sorted range by range, not merged in one task.
+    pub sort_ranges: bool,
     /// Sees every plan before it is handed out.
     pub plan_hook: Option<PlanHook>,
 }
@@ -63,6 +65,7 @@ impl Default for EngineOptions {
             partition_bytes: 128 << 20,
             partitions_max: 256,
             order_joins: true,
+            sort_ranges: true,
             plan_hook: None,
         }
     }

@@ -51,6 +51,12 @@ pub(super) async fn distribute(
     }
     let schema = physical.schema();
     if let Some(target) = target {
+        // One file is written by one task anyway, and values of partition columns are not ranges.
+        if let (true, false, true, (false, partitions)) =
+            (options.sort_ranges, target.single_file, target.partition_by.is_empty(), width(&spread))
+        {
+            physical = plan::in_ranges(physical, partitions as usize, &session).await?;
+        }
         physical = write(physical, target, &spread)?;
     }
     let distributed = plan::distribute(physical, &spread, first_stage, &session)?;

@@ -484,7 +484,11 @@ impl JobSession {
                 done.map_err(|error| self.explained(at, error))?;
             }
             Setting::Ignored => answer.notes.push(format!("`{name}` has no effect: it follows from cluster and input")),
-            Setting::SmallJobBytes | Setting::PartitionBytes | Setting::PartitionsMax | Setting::OrderJoins => {
+            Setting::SmallJobBytes
+            | Setting::PartitionBytes
+            | Setting::PartitionsMax
+            | Setting::OrderJoins
+            | Setting::SortRanges => {
                 let applied = setting.apply(&mut self.options, &self.env.options, value.as_deref());
                 applied.map_err(|report| prefixed(report, &self.place(at)))?;
             }

@@ -118,6 +118,11 @@ impl<'a> ExprDecoder<'a> {
     pub fn decode(&self, node: &protobuf::PhysicalExprNode, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
         self.converter.proto_to_physical_expr(node, schema, &self.context)
     }
+
+    pub fn decode_partitioning(&self, node: Option<&protobuf::Partitioning>, schema: &Schema) -> Result<Partitioning> {
+        parse_protobuf_partitioning(node, &self.context, schema, self.converter)?
+            .ok_or_else(|| internal_datafusion_err!("an exchange has no partitioning"))
+    }
 }
 
 /// Encodes one fragment's plan.
@@ -135,6 +140,12 @@ impl PlanEncoder {
     pub fn encode(&self, root: &Arc<dyn ExecutionPlan>) -> Result<protobuf::PhysicalPlanNode> {
         let codec = EncodeCodec::default();
         let encoded = self.execution_plan_to_proto(root, &codec);
+        codec.explain(encoded)
+    }
+
+    pub fn encode_partitioning(&self, partitioning: &Partitioning) -> Result<protobuf::Partitioning> {
+        let codec = EncodeCodec::default();
+        let encoded = serialize_partitioning(partitioning, &codec, self);
         codec.explain(encoded)
     }
 
@@ -471,10 +482,9 @@ fn decode_shuffle_read(
         ReadsMessage::All => Reads::All,
         ReadsMessage::Each => Reads::Each,
     };
-    let partitioning: Partitioning =
-        parse_protobuf_partitioning(message.partitioning.as_ref(), context, &schema, converter)?
-            .ok_or_else(|| internal_datafusion_err!("an exchange has no partitioning"))?;
+    let decoder = ExprDecoder::new(context.clone(), converter);
+    let partitioning = decoder.decode_partitioning(message.partitioning.as_ref(), &schema)?;
     let facts = message.facts.clone().unwrap_or_default();
-    let facts = facts::decode(&facts, &schema, &ExprDecoder::new(context.clone(), converter))?;
+    let facts = facts::decode(&facts, &schema, &decoder)?;
     Ok(Arc::new(ShuffleReadExec::with_facts(message.stage, reads, partitioning, facts)))
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DataFusionError, Result, internal_err, not_impl_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, RangePartitioning};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -209,7 +209,7 @@ impl<'a> Cut<'a> {
                 let ordered = repartition.preserve_order();
                 self.hash_exchange(input, exprs.clone(), *partitions, ordered)
             }
-            Partitioning::Range(_) => not_impl_err!("`RepartitionExec` by ranges cannot be spread over workers"),
+            Partitioning::Range(ranges) => self.range_exchange(input, ranges.clone()),
         }
     }
 
@@ -243,6 +243,20 @@ impl<'a> Cut<'a> {
             }
             _ => Ok(read),
         }
+    }
+
+    /// Rows of `input` divided by ranges of keys.
+    fn range_exchange(
+        &mut self,
+        input: Arc<dyn ExecutionPlan>,
+        ranges: RangePartitioning,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partitioning = Partitioning::Range(ranges.clone());
+        let exchange = RepartitionExec::try_new(Arc::clone(&input), partitioning.clone())?;
+        let mut facts = exchange.properties().eq_properties.clone();
+        facts.clear_orderings();
+        let stage = self.add_stage(input, OutputPartitioning::Ranges(ranges))?;
+        Ok(Arc::new(ShuffleReadExec::with_facts(stage, Reads::Partition, partitioning, facts)))
     }
 
     /// All rows of `input` in one partition, at most `fetch` of them.

@@ -41,7 +41,7 @@ pub(super) fn of(
 /// Whether rows that carry a float aggregate are filtered or divided. Which of their columns decides is not followed:
 /// a class that is too careful only costs a few more re-runs.
 fn places_float_sums(root: &Arc<dyn ExecutionPlan>, output: &OutputPartitioning) -> bool {
-    let divided = matches!(output, OutputPartitioning::Hash { .. });
+    let divided = matches!(output, OutputPartitioning::Hash { .. } | OutputPartitioning::Ranges(_));
     (divided || any(root, &|plan| plan.is::<FilterExec>())) && any(root, &sums_floats)
 }
 
@@ -167,11 +167,8 @@ fn has_ordered_aggregate(aggregate: &AggregateExec) -> bool {
 }
 
 fn divides_by_float(root: &Arc<dyn ExecutionPlan>, output: &OutputPartitioning) -> Result<bool> {
-    let OutputPartitioning::Hash { exprs, .. } = output else {
-        return Ok(false);
-    };
     let schema = root.schema();
-    exprs.iter().try_fold(false, |found, expr| {
+    output.exprs().iter().try_fold(false, |found, expr| {
         let kind = expr.data_type(&schema)?;
         Ok(found || matches!(kind, DataType::Float16 | DataType::Float32 | DataType::Float64))
     })

@@ -57,6 +57,9 @@ fn destination(stage: &CutStage, root: u32) -> String {
             let exprs: Vec<String> = exprs.iter().map(ToString::to_string).collect();
             format!("{partitions} partitions by hash of [{}]", exprs.join(", "))
         }
+        OutputPartitioning::Ranges(ranges) => {
+            format!("{} partitions by ranges of [{}]", ranges.partition_count(), ranges.ordering())
+        }
         OutputPartitioning::Sink => "files".to_owned(),
         OutputPartitioning::Single if stage.plan.index == root => "result".to_owned(),
         OutputPartitioning::Single => "one partition".to_owned(),

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{
     DefaultPhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
@@ -49,6 +49,8 @@ struct OutputMessage {
     exprs: Vec<protobuf::PhysicalExprNode>,
     #[prost(uint32, tag = "3")]
     partitions: u32,
+    #[prost(message, optional, tag = "4")]
+    ranges: Option<protobuf::Partitioning>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -57,6 +59,7 @@ enum OutputKind {
     Single = 0,
     Hash = 1,
     Sink = 2,
+    Ranges = 3,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -88,9 +91,14 @@ fn encode_output(output: &OutputPartitioning, encoder: &PlanEncoder) -> Result<O
         OutputPartitioning::Single => (OutputKind::Single, &[][..]),
         OutputPartitioning::Sink => (OutputKind::Sink, &[][..]),
         OutputPartitioning::Hash { exprs, .. } => (OutputKind::Hash, exprs.as_slice()),
+        OutputPartitioning::Ranges(_) => (OutputKind::Ranges, &[][..]),
+    };
+    let ranges = match output {
+        OutputPartitioning::Ranges(ranges) => Some(encoder.encode_partitioning(&Partitioning::Range(ranges.clone()))?),
+        _ => None,
     };
     let exprs = exprs.iter().map(|expr| encoder.encode_expr(expr)).collect::<Result<_>>()?;
-    Ok(OutputMessage { kind: kind as i32, exprs, partitions: output.partitions() })
+    Ok(OutputMessage { kind: kind as i32, exprs, partitions: output.partitions(), ranges })
 }
 
 /// Settings of `config` that differ from [`base_config`], as text.
@@ -180,6 +188,13 @@ fn decode_output(
     match message.kind() {
         OutputKind::Single => Ok(OutputPartitioning::Single),
         OutputKind::Sink => Ok(OutputPartitioning::Sink),
+        OutputKind::Ranges => {
+            let decoder = ExprDecoder::new(context, decoder);
+            match decoder.decode_partitioning(message.ranges.as_ref(), &plan.schema())? {
+                Partitioning::Range(ranges) => Ok(OutputPartitioning::Ranges(ranges)),
+                other => internal_err!("the fragment divides by ranges and has {other}"),
+            }
+        }
         OutputKind::Hash => {
             let decoder = ExprDecoder::new(context, decoder);
             let exprs = message.exprs.iter().map(|expr| decoder.decode(expr, &plan.schema()));

@@ -14,6 +14,7 @@ mod facts;
 mod fragment;
 mod key_filter;
 mod label;
+mod ranges;
 mod recursive;
 pub(crate) mod same_names;
 mod scalar;
@@ -29,13 +30,14 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::ExecutionPlan;
 use windrow_model::StagePlan;
 
 pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;
+pub use ranges::in_ranges;
 pub(crate) use scans::input_files;
 pub use shuffle_read::{Reads, ShuffleReadExec};
 pub use spilling_join::BuildSideBytes;
@@ -84,6 +86,8 @@ pub struct CutStage {
 pub enum OutputPartitioning {
     /// By the hash of `exprs`, over the columns of the fragment's root.
     Hash { exprs: Vec<Arc<dyn PhysicalExpr>>, partitions: u32 },
+    /// By split points between keys of the fragment's root.
+    Ranges(RangePartitioning),
     /// All rows in one partition, in the order in which the root emits them: gather, broadcast, result, table.
     Single,
     /// No rows leave the task.
@@ -91,10 +95,20 @@ pub enum OutputPartitioning {
 }
 
 impl OutputPartitioning {
+    /// What decides where a row goes.
+    pub fn exprs(&self) -> Vec<Arc<dyn PhysicalExpr>> {
+        match self {
+            OutputPartitioning::Hash { exprs, .. } => exprs.clone(),
+            OutputPartitioning::Ranges(ranges) => ranges.ordering().iter().map(|key| Arc::clone(&key.expr)).collect(),
+            OutputPartitioning::Single | OutputPartitioning::Sink => Vec::new(),
+        }
+    }
+
     /// Reduce partitions each task writes; a sink has one empty one.
     pub fn partitions(&self) -> u32 {
         match self {
             OutputPartitioning::Hash { partitions, .. } => *partitions,
+            OutputPartitioning::Ranges(ranges) => ranges.partition_count() as u32,
             OutputPartitioning::Single | OutputPartitioning::Sink => 1,
         }
     }

@@ -74,10 +74,7 @@ fn plan_uses(plan: &Arc<dyn ExecutionPlan>, results: &ScalarSubqueryResults) -> 
 }
 
 fn output_uses(output: &OutputPartitioning, results: &ScalarSubqueryResults) -> Result<bool> {
-    let OutputPartitioning::Hash { exprs, .. } = output else {
-        return Ok(false);
-    };
-    exprs.iter().try_fold(false, |used, expr| Ok(used || expr_uses(expr, results)?))
+    output.exprs().iter().try_fold(false, |used, expr| Ok(used || expr_uses(expr, results)?))
 }
 
 fn expr_uses(expr: &Arc<dyn PhysicalExpr>, results: &ScalarSubqueryResults) -> Result<bool> {

@@ -7,6 +7,7 @@ mod format;
 mod memory;
 mod objects;
 mod output;
+mod ranges;
 mod read;
 mod source;
 mod writer;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::metrics::Time;
 use datafusion::physical_plan::repartition::BatchPartitioner;
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use windrow_model::{Failure, MapOutputId, TaskId};
 use super::format::{BatchLimits, PartitionEncoder, ShuffleCompression};
 use super::memory::ShuffleMemory;
 use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
+use super::ranges::RangeRouter;
 
 /// Copy unit when spilled runs are put in partition order, in bytes.
 const COPY_BYTES: u64 = 1 << 20;
@@ -93,13 +94,19 @@ struct Spilled {
 
 /// Splits rows among reduce partitions. One per thread of the attempt, because it holds scratch space.
 pub struct RowRouter {
-    partitioner: Option<BatchPartitioner>,
+    route: Route,
+}
+
+enum Route {
+    Single,
+    Hash(BatchPartitioner),
+    Ranges(RangeRouter),
 }
 
 impl RowRouter {
     /// All rows go to partition 0.
     pub fn single() -> Self {
-        RowRouter { partitioner: None }
+        RowRouter { route: Route::Single }
     }
 
     /// Rows go where DataFusion's own hash exchange would send them.
@@ -108,7 +115,12 @@ impl RowRouter {
             return Ok(RowRouter::single());
         }
         let partitioner = BatchPartitioner::new_hash_partitioner(exprs.to_vec(), partitions as usize, Time::new())?;
-        Ok(RowRouter { partitioner: Some(partitioner) })
+        Ok(RowRouter { route: Route::Hash(partitioner) })
+    }
+
+    /// Rows, which have `schema`, go where they lie between split points.
+    pub fn ranges(ranges: &RangePartitioning, schema: &Schema) -> Result<Self> {
+        Ok(RowRouter { route: Route::Ranges(RangeRouter::new(ranges, schema)?) })
     }
 }
 
@@ -132,9 +144,15 @@ impl OutputWriter {
     /// Takes a batch of the attempt's rows. Encodes and may write to disk on the calling thread: the attempt has that
     /// thread to itself.
     pub fn push(&self, router: &mut RowRouter, batch: RecordBatch) -> Result<(), OutputError> {
-        match &mut router.partitioner {
-            None => self.push_to(0, &batch),
-            Some(partitioner) => {
+        match &mut router.route {
+            Route::Single => self.push_to(0, &batch),
+            Route::Ranges(ranges) => {
+                for (partition, rows) in ranges.route(&batch)? {
+                    self.push_to(partition, &rows)?;
+                }
+                Ok(())
+            }
+            Route::Hash(partitioner) => {
                 for routed in partitioner.partition_iter(batch)? {
                     let (partition, rows) = routed?;
                     self.push_to(partition, &rows)?;

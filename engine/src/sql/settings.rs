@@ -13,17 +13,19 @@ pub(crate) enum Setting {
     PartitionBytes,
     PartitionsMax,
     OrderJoins,
+    SortRanges,
     /// One of DataFusion's.
     DataFusion,
     /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
     Ignored,
 }
 
-const OWN: [(&str, Setting); 4] = [
+const OWN: [(&str, Setting); 5] = [
     ("windrow.small_job_bytes", Setting::SmallJobBytes),
     ("windrow.partition_bytes", Setting::PartitionBytes),
     ("windrow.partitions_max", Setting::PartitionsMax),
     ("windrow.order_joins", Setting::OrderJoins),
+    ("windrow.sort_ranges", Setting::SortRanges),
 ];
 
 const PREFIXES: [&str; 5] = [
@@ -80,6 +82,7 @@ impl Setting {
             Setting::PartitionsMax => {
                 options.partitions_max = value.map_or(Ok(defaults.partitions_max), parse_partitions)?
             }
+            Setting::SortRanges => options.sort_ranges = value.map_or(Ok(defaults.sort_ranges), parse_switch)?,
             Setting::OrderJoins => options.order_joins = value.map_or(Ok(defaults.order_joins), parse_switch)?,
             Setting::DataFusion | Setting::Ignored => {}
         }

@@ -242,9 +242,8 @@ impl Attempt {
         let id = MapOutputId { task: self.request.task, attempt: self.request.attempt };
         let writer = || OutputWriter::new(id, self.place.clone(), self.decoded.plan.schema(), wanted);
         Ok(match &self.decoded.output {
-            OutputPartitioning::Hash { exprs, .. } => RowsOut::stored(writer(), exprs.clone()),
-            OutputPartitioning::Single => RowsOut::stored(writer(), Vec::new()),
             OutputPartitioning::Sink => RowsOut::dropped(),
+            output => RowsOut::stored(writer(), output.clone(), self.decoded.plan.schema()),
         })
     }
 

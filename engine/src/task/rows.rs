@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use windrow_model::{Failure, TaskId};
 
 use super::TaskProgress;
 use crate::errors;
-use crate::plan::input_files;
+use crate::plan::{OutputPartitioning, input_files};
 use crate::shuffle::{OutputError, OutputWriter, RowRouter, StoredOutput};
 use crate::tables::ReadTrouble;
 
@@ -25,11 +25,7 @@ pub struct RowsOut {
 }
 
 enum Kind {
-    /// No expressions: all rows go to partition 0.
-    Stored {
-        writer: Box<OutputWriter>,
-        exprs: Vec<Arc<dyn PhysicalExpr>>,
-    },
+    Stored { writer: Box<OutputWriter>, output: OutputPartitioning, schema: SchemaRef },
     Dropped,
 }
 
@@ -44,8 +40,8 @@ pub struct RowsEnded {
 }
 
 impl RowsOut {
-    pub fn stored(writer: OutputWriter, exprs: Vec<Arc<dyn PhysicalExpr>>) -> Self {
-        RowsOut::new(Kind::Stored { writer: Box::new(writer), exprs })
+    pub fn stored(writer: OutputWriter, output: OutputPartitioning, schema: SchemaRef) -> Self {
+        RowsOut::new(Kind::Stored { writer: Box::new(writer), output, schema })
     }
 
     /// Rows are counted and dropped: a plan that writes files emits none, `EXPLAIN ANALYZE` wants none.
@@ -59,7 +55,12 @@ impl RowsOut {
 
     fn router(&self) -> Result<RowRouter, OutputError> {
         Ok(match &self.kind {
-            Kind::Stored { writer, exprs } if !exprs.is_empty() => RowRouter::hash(exprs, writer.partitions())?,
+            Kind::Stored { output: OutputPartitioning::Hash { exprs, partitions }, .. } => {
+                RowRouter::hash(exprs, *partitions)?
+            }
+            Kind::Stored { output: OutputPartitioning::Ranges(ranges), schema, .. } => {
+                RowRouter::ranges(ranges, schema)?
+            }
             Kind::Stored { .. } | Kind::Dropped => RowRouter::single(),
         })
     }

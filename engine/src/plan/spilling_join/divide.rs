@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{BatchCoalescer, take_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use datafusion::common::Result;
 use datafusion::execution::spill_file::SpillFile;
 use datafusion::physical_expr::PhysicalExpr;
@@ -11,6 +11,7 @@ use datafusion::physical_plan::SpillManager;
 use datafusion::physical_plan::metrics::Time;
 use futures::{Stream, StreamExt};
 
+use crate::grouping::by_part;
 use crate::plan::key_filter::Hashes;
 
 /// Parts that one division makes.
@@ -47,19 +48,14 @@ pub(super) async fn divide(
         files.push((file, BatchCoalescer::new(Arc::clone(spill.schema()), FILE_BATCH_ROWS), 0));
     }
     let mut put = |batch: &RecordBatch| -> Result<()> {
-        let of = hashes.of(batch)?.iter().map(|hash| part_of(*hash, level));
-        let (order, ends) = by_part(of);
-        let ordered = take_record_batch(batch, &order)?;
-        let mut start = 0;
-        for ((file, waiting, rows), end) in files.iter_mut().zip(ends) {
-            if end > start {
-                waiting.push_batch(ordered.slice(start, end - start))?;
-                *rows += end - start;
-            }
+        let parts: Vec<usize> = hashes.of(batch)?.iter().map(|hash| part_of(*hash, level)).collect();
+        for (part, of_part) in by_part(batch, &parts, PARTS)? {
+            let (file, waiting, rows) = &mut files[part];
+            *rows += of_part.num_rows();
+            waiting.push_batch(of_part)?;
             while let Some(full) = waiting.next_completed_batch() {
                 file.append_batch(&full)?;
             }
-            start = end;
         }
         Ok(())
     };
@@ -83,24 +79,4 @@ fn part_of(hash: u64, level: usize) -> usize {
     // Folded, so that all bits take part: exchanges have divided by the hash already.
     let mixed = (hash ^ (hash >> 32)).wrapping_mul(MIXERS[level % LEVELS]);
     ((u128::from(mixed) * PARTS as u128) >> 64) as usize
-}
-
-/// Indices of rows by part, and where each part ends among them.
-fn by_part(parts: impl Iterator<Item = usize>) -> (UInt32Array, [usize; PARTS]) {
-    let parts: Vec<usize> = parts.collect();
-    let mut ends = [0; PARTS];
-    parts.iter().for_each(|&part| ends[part] += 1);
-    let mut next = [0; PARTS];
-    let mut sum = 0;
-    for (end, next) in ends.iter_mut().zip(&mut next) {
-        *next = sum;
-        sum += *end;
-        *end = sum;
-    }
-    let mut order = vec![0; parts.len()];
-    for (row, &part) in parts.iter().enumerate() {
-        order[next[part]] = row as u32;
-        next[part] += 1;
-    }
-    (UInt32Array::from(order), ends)
 }

@@ -174,12 +174,15 @@ fn outputs_of(stage: u32, tasks: u32) -> Vec<OutputAt> {
 }
 
 fn route(output: &OutputPartitioning, rows: Vec<RecordBatch>) -> Result<Vec<Vec<RecordBatch>>> {
-    let OutputPartitioning::Hash { exprs, partitions } = output else {
-        return Ok(vec![rows]);
-    };
-    let count = *partitions as usize;
+    let count = output.partitions() as usize;
     let mut routed = vec![Vec::new(); count];
-    let mut partitioner = BatchPartitioner::new_hash_partitioner(exprs.clone(), count, Time::default())?;
+    let mut partitioner = match output {
+        OutputPartitioning::Single | OutputPartitioning::Sink => return Ok(vec![rows]),
+        OutputPartitioning::Hash { exprs, .. } => {
+            BatchPartitioner::new_hash_partitioner(exprs.clone(), count, Time::default())?
+        }
+        OutputPartitioning::Ranges(ranges) => BatchPartitioner::new_range_partitioner(ranges, Time::default()),
+    };
     for batch in rows {
         partitioner.partition(batch, |partition, batch| {
             routed[partition].push(batch);
