@@ -113,7 +113,10 @@ fn check(label: &str, answers: &[Answered]) -> anyhow::Result<()> {
 fn read_once(folder: &Path) -> anyhow::Result<()> {
     for table in std::fs::read_dir(folder)? {
         for file in std::fs::read_dir(table?.path())? {
-            std::io::copy(&mut std::fs::File::open(file?.path())?, &mut std::io::sink())?;
+            let file = file?;
+            if file.file_type()?.is_file() {
+                std::io::copy(&mut std::fs::File::open(file.path())?, &mut std::io::sink())?;
+            }
         }
     }
     Ok(())

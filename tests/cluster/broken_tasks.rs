@@ -104,15 +104,35 @@ async fn a_panic_of_an_operator_fails_the_attempt_and_not_the_worker() {
     assert_eq!(cluster.worker_exit(0), None, "the worker died of a panic");
 }
 
+/// Wide rows, half of which have one key, so that one task gets them, however many tasks there are.
+const HOT: &str = "(SELECT CASE l_returnflag WHEN 'N' THEN 0 ELSE l_orderkey END AS f, \
+                   concat(l_comment, l_comment, l_comment, l_comment, l_comment) AS t FROM lineitem)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_side_that_does_not_fit_is_divided() {
+    // No row of the other side has that key, but nobody knows.
+    let sql = format!("SELECT count(a.t), count(b.t), sum(a.f) FROM {HOT} a LEFT JOIN {HOT} b ON a.f = b.f * 2 - 1");
+    let wanted = oracle_lines(&sql).await;
+    let small = WorkerSetup { memory: "32MiB", slots: 2, ..WorkerSetup::default() };
+    let cluster = Cluster::set_up(Setup { workers: vec![small; 2], ..Setup::of(0) }).await;
+    let client = TestCluster::attached(&cluster.url()).await;
+    let job = client.submit(&script(&sql)).await.expect("the job is accepted");
+
+    let ended = assert_answer(&cluster, job, &wanted).await;
+
+    assert_eq!(failures(&ended), Vec::<&str>::new());
+    let operators = ended.stages.iter().flat_map(|stage| &stage.operators);
+    let joins = operators.filter(|operator| operator.name == "HashJoinExec");
+    assert!(joins.map(|join| join.spill_bytes).sum::<u64>() > 0, "no join was divided");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_without_enough_memory_is_tried_once_more_and_names_its_operator() {
     let small = WorkerSetup { memory: "32MiB", slots: 2, ..WorkerSetup::default() };
     let mut cluster = Cluster::set_up(Setup { workers: vec![small; 2], ..Setup::of(0) }).await;
     let client = TestCluster::attached(&cluster.url()).await;
-    // Half of all rows have one key, so one task builds its table of half of a side, however many tasks there are.
-    let side = "(SELECT CASE l_returnflag WHEN 'N' THEN 0 ELSE l_orderkey END AS f, concat(l_comment, l_comment, l_comment, l_comment, l_comment) AS t \
-                FROM lineitem)";
-    let sql = format!("SELECT count(a.t), count(b.t) FROM {side} a JOIN {side} b ON a.f = b.f AND a.t > b.t");
+    // Rows of one key cannot be divided, and a full join needs all of them at once.
+    let sql = format!("SELECT count(a.t), count(b.t) FROM {HOT} a FULL JOIN {HOT} b ON a.f = b.f AND a.t > b.t");
 
     let job = client.submit(&script(&sql)).await.expect("the job is accepted");
 
