@@ -5,33 +5,23 @@ use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 
 /// The rows of `batch` by part, those of one part in their order, each with the number of its part; parts without rows
-/// are left out. `parts` gives the part of each row, below `count`.
+/// are left out. `parts` gives the part of each row, below `count`. Parts share no memory: one that waits for more rows
+/// does not keep the others.
 pub(crate) fn by_part(
     batch: &RecordBatch,
     parts: &[usize],
     count: usize,
 ) -> Result<Vec<(usize, RecordBatch)>, ArrowError> {
-    let mut ends = vec![0; count];
-    parts.iter().for_each(|&part| ends[part] += 1);
-    if let Some(only) = ends.iter().position(|rows| *rows == parts.len()).filter(|_| !parts.is_empty()) {
-        return Ok(vec![(only, batch.clone())]);
-    }
-    let mut next = vec![0; count];
-    let mut sum = 0;
-    for (end, next) in ends.iter_mut().zip(&mut next) {
-        *next = sum;
-        sum += *end;
-        *end = sum;
-    }
-    let starts = next.clone();
-    let mut order = vec![0; parts.len()];
+    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
     for (row, &part) in parts.iter().enumerate() {
-        order[next[part]] = row as u32;
-        next[part] += 1;
+        rows[part].push(row as u32);
     }
-    let ordered = take_record_batch(batch, &UInt32Array::from(order))?;
-    let slice = |part: usize| (part, ordered.slice(starts[part], ends[part] - starts[part]));
-    Ok((0..count).filter(|&part| ends[part] > starts[part]).map(slice).collect())
+    let of_part = |(part, rows): (usize, Vec<u32>)| match rows.len() {
+        0 => None,
+        all if all == parts.len() => Some(Ok((part, batch.clone()))),
+        _ => Some(take_record_batch(batch, &UInt32Array::from(rows)).map(|taken| (part, taken))),
+    };
+    rows.into_iter().enumerate().filter_map(of_part).collect()
 }
 
 #[cfg(test)]

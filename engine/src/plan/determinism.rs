@@ -28,6 +28,9 @@ pub(super) fn of(
     stages: &[CutStage],
 ) -> Result<Determinism> {
     let class = of_plan(root, stages)?;
+    if output.exprs().iter().any(is_volatile) {
+        return Ok(Determinism::Indeterminate);
+    }
     // A sum of floats depends in its last bits on the order of its terms, and so does where a row goes or whether it
     // stays when that is decided by the sum.
     let decided_by_floats =

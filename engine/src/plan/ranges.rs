@@ -5,6 +5,7 @@
 //! those of the task before. What the sample gets wrong makes ranges uneven, never rows out of order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, concat, lexsort_to_indices};
@@ -14,7 +15,8 @@ use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SessionState;
-use datafusion::physical_expr::{LexOrdering, RangePartitioning};
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
@@ -24,11 +26,16 @@ use datafusion::physical_plan::{ExecutionPlan, Partitioning, replace_children_if
 use futures::StreamExt;
 
 use super::scans::{file_bytes, file_scan, partition_count};
+use crate::shuffle::RangeRouter;
 
 /// Places in the files where rows are looked at.
 const PLACES: u64 = 24;
 /// Rows at each of them, at most.
 const ROWS_PER_PLACE: usize = 1024;
+/// Bytes of a file that are read for one place, at most. A row group begins in them unless it is larger.
+const BYTES_PER_PLACE: i64 = 256 << 20;
+/// How long planning may take for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Sampled rows for each range, at least: with fewer, ranges would be too uneven.
 const ROWS_PER_RANGE_MIN: usize = 16;
 
@@ -40,13 +47,19 @@ pub async fn in_ranges(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let Some((ordering, input)) = merged(&plan) else { return Ok(plan) };
     let Some(sampled) = at_places(&input)? else { return Ok(plan) };
-    // Whatever cannot be read now is not there for the job, either, which says so better.
-    let Ok(keys) = keys(&sampled, &ordering, session).await else { return Ok(plan) };
-    let points = split_points(&keys, &ordering, partitions)?;
-    if points.is_empty() {
-        return Ok(plan);
-    }
-    let ranges = RangePartitioning::try_new(ordering.clone(), points)?;
+    let ranges = async {
+        let keys = keys(&sampled, &ordering, session).await?;
+        let points = split_points(&keys, &ordering, partitions)?;
+        let ranges = RangePartitioning::try_new(ordering.clone(), points)?;
+        // Not every type that can be sorted can be compared in this way.
+        RangeRouter::new(&ranges, &input.schema()).map(|_| ranges)
+    };
+    // A table whose rows are hard to find is not sampled, and whatever cannot be read now is not there for the job,
+    // either, which says so better.
+    let ranges = match tokio::time::timeout(PATIENCE, ranges).await {
+        Ok(Ok(ranges)) if !ranges.split_points().is_empty() => ranges,
+        _ => return Ok(plan),
+    };
     let divided = RepartitionExec::try_new(input, Partitioning::Range(ranges))?;
     Ok(Arc::new(SortExec::new(ordering, Arc::new(divided)).with_preserve_partitioning(true)))
 }
@@ -55,6 +68,12 @@ pub async fn in_ranges(
 fn merged(plan: &Arc<dyn ExecutionPlan>) -> Option<(LexOrdering, Arc<dyn ExecutionPlan>)> {
     let merge = plan.downcast_ref::<SortPreservingMergeExec>().filter(|merge| merge.fetch().is_none())?;
     let sort = merge.input().downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none())?;
+    let schema = sort.input().schema();
+    // Nested values are not always compared as they are sorted, and dice give another key each time.
+    let plain = |key: &PhysicalSortExpr| {
+        !is_volatile(&key.expr) && key.expr.data_type(&schema).is_ok_and(|kind| !kind.is_nested())
+    };
+    sort.expr().iter().all(plain).then_some(())?;
     Some((sort.expr().clone(), Arc::clone(sort.input())))
 }
 
@@ -99,7 +118,8 @@ fn places(files: &[&PartitionedFile]) -> Vec<PartitionedFile> {
         while next < begins + bytes {
             let within = if first { 0 } else { i64::try_from(next - begins).unwrap_or(0) };
             let mut place = (*file).clone();
-            place.range = Some(FileRange { start: start + within, end });
+            let start = start + within;
+            place.range = Some(FileRange { start, end: end.min(start.saturating_add(BYTES_PER_PLACE)) });
             places.push(place);
             first = false;
             next += step;
@@ -156,7 +176,6 @@ fn split_points(keys: &[ArrayRef], order: &LexOrdering, partitions: usize) -> Re
 mod tests {
     use arrow::array::{Int64Array, StringArray};
     use arrow::compute::SortOptions;
-    use datafusion::physical_expr::PhysicalSortExpr;
     use datafusion::physical_expr::expressions::Column;
 
     use super::*;
@@ -164,6 +183,25 @@ mod tests {
     fn order(options: SortOptions) -> LexOrdering {
         let key = |name, index| PhysicalSortExpr::new(Arc::new(Column::new(name, index)), options);
         LexOrdering::new([key("a", 0), key("b", 1)]).unwrap()
+    }
+
+    async fn is_merged(order: &str) -> bool {
+        let context = crate::oracle::oracle_context(2);
+        for table in ["one", "two"] {
+            let sql =
+                format!("CREATE TABLE {table} AS SELECT column1 AS a, make_array(column1) AS b FROM (VALUES (1), (2))");
+            context.sql(&sql).await.unwrap().collect().await.unwrap();
+        }
+        let sql = format!("SELECT * FROM (SELECT * FROM one UNION ALL SELECT * FROM two) ORDER BY {order}");
+        let plan = context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+        assert!(plan.is::<SortPreservingMergeExec>(), "{order}");
+        merged(&plan).is_some()
+    }
+
+    #[tokio::test]
+    async fn dice_and_nested_keys_are_merged_as_ever() {
+        assert!(is_merged("a").await && is_merged("a % 2 DESC, a").await);
+        assert!(!is_merged("a + random()").await && !is_merged("b").await && !is_merged("a, b").await);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub use format::ShuffleCompression;
 pub use memory::{HeldBytes, Relief, ShuffleMemory};
 pub use objects::ShuffleObjects;
 pub use output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
+pub(crate) use ranges::RangeRouter;
 pub use read::{BYTES_FETCHED, ReadSelection, read};
 pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, StageSize, TaskInputs};
 pub use writer::{OutputError, OutputPlace, OutputWriter, RowRouter, file_name};

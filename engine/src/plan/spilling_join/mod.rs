@@ -40,7 +40,7 @@ use windrow_model::format_bytes;
 use super::scans::{Partitions, needed_of_children, partition_count};
 use super::shuffle_read::ShuffleReadExec;
 use crate::shuffle::{StageSize, TaskInputs};
-use parts::{Part, Parts, Rows, StreamExec};
+use parts::{Part, Parts, Rows, StreamExec, each_build_row_is_alone};
 
 /// Bytes that the build side of one join may take, its hash table included: an extension of a session's configuration.
 /// Without it no join is divided.
@@ -136,13 +136,15 @@ impl SpillingJoinExec {
 
     /// The join with its sides swapped, if the planned build side turns out to be the larger one. It may be below a
     /// projection that puts its columns back in order.
-    fn swap(&self, context: &TaskContext) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    fn swap(&self, context: &TaskContext, share: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let inputs = context.session_config().get_extension::<TaskInputs>();
         let sizes =
             inputs.and_then(|inputs| Some((size(self.join.left(), &inputs)?, size(self.join.right(), &inputs)?)));
         let Some((build, probe)) = sizes.map(|(build, probe)| (cost(build), cost(probe))) else { return Ok(None) };
         let larger = build >= SWAP_BYTES_MIN && build * SWAP_RATIO.1 > probe * SWAP_RATIO.0;
-        if !larger || !self.join.dynamic_expressions_produced().is_empty() {
+        // A key with many rows must not get in the way of what could be joined chunk by chunk.
+        let fits = probe <= share as u64 || each_build_row_is_alone(self.join.join_type().swap());
+        if !larger || !fits || !self.join.dynamic_expressions_produced().is_empty() {
             return Ok(None);
         }
         let (build, probe) = (format_bytes(build), format_bytes(probe));
@@ -251,7 +253,7 @@ impl ExecutionPlan for SpillingJoinExec {
         let (Some(share), true) = (share, self.allowed.load(Ordering::Relaxed)) else {
             return self.join.execute(partition, context);
         };
-        let swapped = self.swap(&context)?;
+        let swapped = self.swap(&context, share.0)?;
         let collected = *self.join.partition_mode() == PartitionMode::CollectLeft;
         let build = self.join.left().execute(if collected { 0 } else { partition }, Arc::clone(&context))?;
         let probe = self.probe(partition, &context)?;

@@ -145,7 +145,9 @@ impl Parts {
         let rows: usize = builds.iter().map(|build| build.rows).sum();
         for (build, probe) in builds.into_iter().zip(probes) {
             let one_key = build.rows * MOSTLY.1 > rows * MOSTLY.0;
-            let level = if one_key { LEVELS } else { level + 1 };
+            // What cannot be joined in chunks is divided as long as it can be: there may be two keys after all.
+            let in_chunks = one_key && each_build_row_is_alone(*self.join.join_type());
+            let level = if in_chunks { LEVELS } else { level + 1 };
             waiting.push(Part { build: Rows::File(build.file), probe: Rows::File(probe.file), level });
         }
         Ok(())
@@ -215,7 +217,7 @@ impl Collected {
 }
 
 /// Whether a build row's part in the answer depends on probe rows alone, and not on other build rows.
-fn each_build_row_is_alone(join_type: JoinType) -> bool {
+pub(super) fn each_build_row_is_alone(join_type: JoinType) -> bool {
     match join_type {
         JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => true,
         JoinType::Right | JoinType::Full | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => false,
