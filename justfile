@@ -45,6 +45,10 @@ survive:
 bench *args:
     cargo run --release -p windrow-benches -- tpch {{ args }}
 
+# Runs another benchmark by its name (profile, workload, stars, latency, dispatch), for example `just measure stars`.
+measure name *args:
+    cargo run --release -p windrow-benches -- {{ name }} {{ args }}
+
 # Measures the scheduling core alone in all shapes of work; names choose some, `--json` prints objects.
 bench-core *args:
     cargo run --release -p windrow-scheduler --example throughput -- {{ args }}
