@@ -176,6 +176,7 @@ fn split_points(keys: &[ArrayRef], order: &LexOrdering, partitions: usize) -> Re
 mod tests {
     use arrow::array::{Int64Array, StringArray};
     use arrow::compute::SortOptions;
+    use datafusion::datasource::MemTable;
     use datafusion::physical_expr::expressions::Column;
 
     use super::*;
@@ -187,12 +188,11 @@ mod tests {
 
     async fn is_merged(order: &str) -> bool {
         let context = crate::oracle::oracle_context(2);
-        for table in ["one", "two"] {
-            let sql =
-                format!("CREATE TABLE {table} AS SELECT column1 AS a, make_array(column1) AS b FROM (VALUES (1), (2))");
-            context.sql(&sql).await.unwrap().collect().await.unwrap();
-        }
-        let sql = format!("SELECT * FROM (SELECT * FROM one UNION ALL SELECT * FROM two) ORDER BY {order}");
+        let rows = context.sql("SELECT column1 AS a, make_array(column1) AS b FROM (VALUES (1), (2))").await.unwrap();
+        let batches = rows.collect().await.unwrap();
+        let table = MemTable::try_new(batches[0].schema(), vec![batches.clone(), batches]).unwrap();
+        context.register_table("t", Arc::new(table)).unwrap();
+        let sql = format!("SELECT * FROM t ORDER BY {order}");
         let plan = context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
         assert!(plan.is::<SortPreservingMergeExec>(), "{order}");
         merged(&plan).is_some()
