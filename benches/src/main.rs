@@ -26,7 +26,7 @@ enum Command {
     /// The 22 TPC-H queries, in alternating rounds.
     Tpch(tpch::TpchArgs),
     /// Where the time of each TPC-H query goes.
-    Profile(profile::ProfileArgs),
+    Profile(tpch::TpchArgs),
     /// Group-by with many groups, a global sort, a word count.
     #[command(name = "workload")]
     Workload(tpch::WorkloadArgs),

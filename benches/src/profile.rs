@@ -3,21 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::Args;
 use windrow_proto::Job;
 
-use crate::engines::EngineArgs;
-use crate::tpch::{DataArgs, QueryArgs};
-
-#[derive(Args)]
-pub struct ProfileArgs {
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    engines: EngineArgs,
-    #[command(flatten)]
-    queries: QueryArgs,
-}
+use crate::engines::Windrow;
+use crate::tpch::TpchArgs;
 
 /// Columns of operators, and the names of those that each has.
 const KINDS: [(&str, &[&str]); 6] = [
@@ -44,7 +33,7 @@ struct Profile {
     exchanged: u64,
 }
 
-pub async fn run(args: ProfileArgs) -> anyhow::Result<()> {
+pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
     let data = args.data.folder(&args.engines.binary()?)?;
     let mut windrow = args.engines.start_windrow(&data).await?;
     print!("| query | wall s | plan s | coordinator | workers |");
@@ -52,7 +41,7 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<()> {
     println!(" other operators | encode | rest | tasks | exchanged MB |");
     println!("|---|{}", "---:|".repeat(KINDS.len() + 9));
     let mut sum = Profile::default();
-    for (number, file) in args.queries.files()? {
+    for (number, file) in args.files()? {
         windrow.query(&file).await?;
         let profile = profile(&mut windrow, &file).await?;
         profile.print(&format!("q{number:02}"));
@@ -63,7 +52,7 @@ pub async fn run(args: ProfileArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn profile(windrow: &mut crate::engines::Windrow, file: &Path) -> anyhow::Result<Profile> {
+async fn profile(windrow: &mut Windrow, file: &Path) -> anyhow::Result<Profile> {
     let cpu_before = windrow.processes().each_cpu_seconds()?;
     let answer = windrow.query(file).await?;
     let cpu = windrow.processes().each_cpu_seconds()?;

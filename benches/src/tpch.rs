@@ -23,23 +23,16 @@ pub struct DataArgs {
 #[derive(Args)]
 pub struct TpchArgs {
     #[command(flatten)]
-    data: DataArgs,
+    pub data: DataArgs,
     #[command(flatten)]
-    engines: EngineArgs,
-    #[command(flatten)]
-    queries: QueryArgs,
-}
-
-/// Queries of TPC-H.
-#[derive(Args)]
-pub struct QueryArgs {
+    pub engines: EngineArgs,
     /// Queries by number.
     #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22")]
     queries: Vec<u32>,
 }
 
-impl QueryArgs {
-    /// Their numbers and files.
+impl TpchArgs {
+    /// The queries' numbers and files.
     pub fn files(&self) -> anyhow::Result<Vec<(u32, PathBuf)>> {
         let file = |number: &u32| {
             let file = sql(&format!("tpch/q{number:02}.sql"));
@@ -73,7 +66,7 @@ enum Workload {
 }
 
 pub async fn run(args: TpchArgs) -> anyhow::Result<()> {
-    let cases = args.queries.files()?.into_iter();
+    let cases = args.files()?.into_iter();
     let cases = cases.map(|(number, file)| Case { label: format!("q{number:02}"), file, output: None });
     let cases: Vec<Case> = cases.collect();
     let data = args.data.folder(&args.engines.binary()?)?;

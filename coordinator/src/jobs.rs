@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use tonic::{Request, Response, Status};
-use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId, WorkerState};
+use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
 use windrow_proto as wire;
 use windrow_proto::jobs_server::Jobs;
 use windrow_proto::{required, status_from_report};
@@ -119,17 +119,6 @@ fn no_such_worker(worker: WorkerId) -> ErrorReport {
         .with_hint("`windrow workers` lists the workers and their states")
 }
 
-/// The workers that accept tasks; `None` if there is none.
-fn cluster_shape(state: &State) -> Option<ClusterShape> {
-    let active = || state.scheduler.workers().filter(|worker| worker.state() == WorkerState::Active);
-    Some(ClusterShape {
-        workers: active().count() as u32,
-        slots: active().map(|worker| worker.spec().slots).sum(),
-        slots_max: active().map(|worker| worker.spec().slots).max()?,
-        memory_bytes_min: active().map(|worker| worker.spec().memory_bytes).min()?,
-    })
-}
-
 #[tonic::async_trait]
 impl Jobs for JobsService {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitResponse> {
@@ -196,7 +185,7 @@ impl Jobs for JobsService {
 
     async fn explain(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::ExplainResponse> {
         let spec = spec_of(request.into_inner())?;
-        let cluster = self.driver.query(cluster_shape).await.map_err(status)?;
+        let cluster = self.driver.query(|state| state.scheduler.cluster_shape()).await.map_err(status)?;
         let text = self.planner.explain(spec, cluster.unwrap_or(NO_CLUSTER)).await.map_err(status)?;
         let note = if cluster.is_none() { "No worker has joined: planned for one worker with one slot.\n" } else { "" };
         Ok(Response::new(wire::ExplainResponse { text: format!("{note}{text}") }))

@@ -141,7 +141,7 @@ impl SpillingJoinExec {
         let sizes =
             inputs.and_then(|inputs| Some((size(self.join.left(), &inputs)?, size(self.join.right(), &inputs)?)));
         let Some((build, probe)) = sizes.map(|(build, probe)| (cost(build), cost(probe))) else { return Ok(None) };
-        let larger = build >= SWAP_BYTES_MIN && build * SWAP_RATIO.1 > probe * SWAP_RATIO.0;
+        let larger = build >= SWAP_BYTES_MIN && build.saturating_mul(SWAP_RATIO.1) > probe.saturating_mul(SWAP_RATIO.0);
         // A key with many rows must not get in the way of what could be joined chunk by chunk.
         let fits = probe <= share as u64 || each_build_row_is_alone(self.join.join_type().swap());
         if !larger || !fits || !self.join.dynamic_expressions_produced().is_empty() {
