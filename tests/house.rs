@@ -66,7 +66,14 @@ fn crates_depend_only_in_the_documented_direction() {
         ),
         (
             "windrow-benches",
-            &["windrow-model", "windrow-proto", "windrow-engine", "windrow-coordinator", "windrow-client"][..],
+            &[
+                "windrow-model",
+                "windrow-proto",
+                "windrow-engine",
+                "windrow-coordinator",
+                "windrow-worker",
+                "windrow-client",
+            ][..],
         ),
     ]);
     for (name, dependencies) in dependencies(&metadata()) {

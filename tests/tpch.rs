@@ -80,10 +80,12 @@ async fn four_workers_agree_with_datafusion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn separate_processes_agree_with_datafusion() {
-    let up = Up::start(&["--workers", "2", "--small-job-bytes", "0"]).await;
-    let cluster = TestCluster::attached(up.address()).await;
-    all_queries_agree_on(&cluster).await;
-    up.stop().await;
+    for flags in [&[][..], &["--no-local-reads"]] {
+        let up = Up::start(&[&["--workers", "2", "--small-job-bytes", "0"], flags].concat()).await;
+        let cluster = TestCluster::attached(up.address()).await;
+        all_queries_agree_on(&cluster).await;
+        up.stop().await;
+    }
 }
 
 /// Rows in the order of the files' names, and of the rows in them.

@@ -35,7 +35,7 @@ pub async fn serve(args: ServerArgs) -> anyhow::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         context.register_parquet(&name, path.to_string_lossy(), ParquetReadOptions::default()).await?;
     }
-    println!("ready");
+    println!("{{\"processes\": []}}");
     for line in std::io::stdin().lock().lines() {
         let sql = std::fs::read_to_string(line?)?;
         let started = Instant::now();

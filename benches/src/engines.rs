@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use arrow::array::RecordBatch;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 use windrow_client::Client;
 use windrow_client::result::{self, StepResult};
 use windrow_engine::oracle;
@@ -19,13 +22,19 @@ use windrow_proto::Job;
 use crate::datafusion_server::Answer;
 use crate::process::Processes;
 
+/// How a worker is slowed down to a fifth.
+const SLOW_STOPPED: Duration = Duration::from_millis(80);
+const SLOW_RUNNING: Duration = Duration::from_millis(20);
+
+/// How long a peer may take to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Which engines run, and with what.
 #[derive(Args)]
 pub struct EngineArgs {
-    /// Engines to run, in the order of their columns; ratios are the first over the second. There are windrow,
-    /// windrow-one-worker (all slots in one), datafusion and duckdb.
-    #[arg(long, value_delimiter = ',', default_value = "windrow,datafusion")]
-    engine: Vec<String>,
+    /// Engines to run, in the order of their columns; ratios are the first over the second.
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["windrow", "datafusion"])]
+    engine: Vec<EngineName>,
     /// Counted rounds; one more round before them warms up and checks the answers.
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
@@ -47,12 +56,52 @@ pub struct EngineArgs {
     /// Seconds without work after the last round, before Windrow's resident memory is printed.
     #[arg(long)]
     pub idle: Option<u64>,
-    /// Python with `duckdb` (PyPI), for the engine of that name.
+    /// Python with the packages that a peer of `peers/` names.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
     /// The `windrow` binary; by default the one beside this program.
     #[arg(long)]
     windrow: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// A coordinator and `--workers` of `--slots`.
+    Windrow,
+    /// The same, with every byte between tasks sent through the network path.
+    WindrowNetwork,
+    /// All slots in one worker.
+    WindrowOneWorker,
+    /// The first worker at a fifth of its speed.
+    WindrowSlowWorker,
+    /// Single-process DataFusion with Windrow's allocator.
+    Datafusion,
+    /// `duckdb` from PyPI.
+    Duckdb,
+    /// `polars` from PyPI.
+    Polars,
+    /// Sail's cluster mode: `pysail` and `pyspark-client` from PyPI.
+    Sail,
+    /// Spark's standalone cluster: `pyspark` from PyPI and a Java runtime.
+    Spark,
+}
+
+impl EngineName {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineName::Windrow => "windrow",
+            EngineName::WindrowNetwork => "windrow-network",
+            EngineName::WindrowOneWorker => "windrow-one-worker",
+            EngineName::WindrowSlowWorker => "windrow-slow-worker",
+            EngineName::Datafusion => "datafusion",
+            EngineName::Duckdb => "duckdb",
+            EngineName::Polars => "polars",
+            EngineName::Sail => "sail",
+            EngineName::Spark => "spark",
+        }
+    }
 }
 
 impl EngineArgs {
@@ -70,27 +119,38 @@ impl EngineArgs {
     /// Starts the engines on the tables in `data`, a folder of Parquet files for each.
     pub async fn start(&self, data: &Path) -> anyhow::Result<Vec<Engine>> {
         let mut engines = Vec::new();
-        for name in &self.engine {
-            engines.push(match name.as_str() {
-                "windrow" => Engine::Windrow(self.windrow(data, self.workers, self.slots).await?),
-                "windrow-one-worker" => Engine::OneWorker(self.windrow(data, 1, self.workers * self.slots).await?),
-                "datafusion" => Engine::DataFusion(Server::datafusion(data, self.threads).await?),
-                "duckdb" => Engine::DuckDb(Server::duckdb(&self.python, data, self.threads).await?),
-                other => {
-                    bail!("unknown engine `{other}`; there are windrow, windrow-one-worker, datafusion and duckdb")
+        for &name in &self.engine {
+            let runs = match name {
+                EngineName::Windrow => Runs::Windrow(self.start_windrow(data).await?),
+                EngineName::WindrowNetwork => {
+                    let flags = ["--no-local-reads"];
+                    Runs::Windrow(self.windrow(data, self.workers, self.slots, &flags).await?)
                 }
-            });
+                EngineName::WindrowOneWorker => {
+                    Runs::Windrow(self.windrow(data, 1, self.workers * self.slots, &[]).await?)
+                }
+                EngineName::WindrowSlowWorker => Runs::Windrow(self.start_windrow(data).await?.slowed_down()?),
+                EngineName::Datafusion => Runs::Peer(Server::datafusion(data, self.threads).await?),
+                EngineName::Duckdb | EngineName::Polars | EngineName::Sail | EngineName::Spark => {
+                    Runs::Peer(Server::python(&self.python, name, data, self.threads).await?)
+                }
+            };
+            engines.push(Engine { name, runs });
         }
         Ok(engines)
     }
 
     /// Windrow alone.
     pub async fn start_windrow(&self, data: &Path) -> anyhow::Result<Windrow> {
-        self.windrow(data, self.workers, self.slots).await
+        self.windrow(data, self.workers, self.slots, &[]).await
     }
 
-    async fn windrow(&self, data: &Path, workers: u32, slots: u32) -> anyhow::Result<Windrow> {
-        Windrow::start(&self.binary()?, data, workers, slots, &self.memory, &self.set).await
+    /// With more `flags` of `windrow up`.
+    pub async fn windrow(&self, data: &Path, workers: u32, slots: u32, flags: &[&str]) -> anyhow::Result<Windrow> {
+        let mut command = Command::new(self.binary()?);
+        command.args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--memory", &self.memory]);
+        command.args(["--workers", &workers.to_string(), "--slots", &slots.to_string()]).args(flags);
+        Windrow::start(command, data, &self.set).await
     }
 
     pub fn describe(&self) -> String {
@@ -101,51 +161,49 @@ impl EngineArgs {
     }
 }
 
-pub enum Engine {
+/// One of them, running.
+pub struct Engine {
+    name: EngineName,
+    runs: Runs,
+}
+
+enum Runs {
     Windrow(Windrow),
-    /// All slots in one worker.
-    OneWorker(Windrow),
-    DataFusion(Server),
-    DuckDb(Server),
+    Peer(Server),
 }
 
 impl Engine {
     pub fn name(&self) -> &'static str {
-        match self {
-            Engine::Windrow(_) => "windrow",
-            Engine::OneWorker(_) => "windrow-one-worker",
-            Engine::DataFusion(_) => "datafusion",
-            Engine::DuckDb(_) => "duckdb",
-        }
+        self.name.name()
     }
 
     pub fn processes(&self) -> &Processes {
-        match self {
-            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => &windrow.processes,
-            Engine::DataFusion(server) | Engine::DuckDb(server) => &server.processes,
+        match &self.runs {
+            Runs::Windrow(windrow) => &windrow.processes,
+            Runs::Peer(server) => &server.processes,
         }
     }
 
     /// Runs the query in `file` and reads every row; seconds count from submission to the last row.
     pub async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
-        match self {
-            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.query(file).await,
-            Engine::DataFusion(server) | Engine::DuckDb(server) => server.query(file).await,
+        match &mut self.runs {
+            Runs::Windrow(windrow) => windrow.query(file).await,
+            Runs::Peer(server) => server.query(file).await,
         }
     }
 
     pub async fn stop(self) {
-        match self {
-            Engine::Windrow(windrow) | Engine::OneWorker(windrow) => windrow.stop().await,
-            Engine::DataFusion(server) | Engine::DuckDb(server) => stop(server.child).await,
+        match self.runs {
+            Runs::Windrow(windrow) => windrow.stop().await,
+            Runs::Peer(server) => server.stop().await,
         }
     }
 }
 
 async fn stop(mut child: Child) {
-    if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
+    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid as i32)) {
         // The process may have ended by itself; there is nothing to do about it then.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = kill_process(pid, Signal::TERM);
     }
     let _ = child.wait().await;
 }
@@ -159,20 +217,18 @@ pub struct Windrow {
     /// `SET` statements before each query.
     settings: String,
     last: Option<JobId>,
+    slowed: Option<Slowed>,
+}
+
+/// A process that is stopped most of the time.
+struct Slowed {
+    pid: Pid,
+    task: JoinHandle<()>,
 }
 
 impl Windrow {
-    async fn start(
-        binary: &Path,
-        data: &Path,
-        workers: u32,
-        slots: u32,
-        memory: &str,
-        settings: &[String],
-    ) -> anyhow::Result<Windrow> {
-        let mut up = Command::new(binary)
-            .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--memory", memory])
-            .args(["--workers", &workers.to_string(), "--slots", &slots.to_string()])
+    async fn start(mut command: Command, data: &Path, settings: &[String]) -> anyhow::Result<Windrow> {
+        let mut up = command
             .env("WINDROW_LOG", std::env::var_os("WINDROW_LOG").unwrap_or_else(|| "warn".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -194,7 +250,15 @@ impl Windrow {
             None => Err(anyhow!("`{setting}` is not NAME=VALUE")),
         });
         let settings = settings.collect::<anyhow::Result<String>>()?;
-        Ok(Windrow { up, client, processes: Processes(pids), tables: tables(data)?, settings, last: None })
+        Ok(Windrow {
+            up,
+            client,
+            processes: Processes(pids),
+            tables: tables(data)?,
+            settings,
+            last: None,
+            slowed: None,
+        })
     }
 
     pub fn processes(&self) -> &Processes {
@@ -207,7 +271,26 @@ impl Windrow {
     }
 
     pub async fn stop(self) {
+        if let Some(Slowed { pid, task }) = self.slowed {
+            task.abort();
+            // It may have been aborted in either state.
+            let _ = kill_process(pid, Signal::CONT);
+        }
         stop(self.up).await;
+    }
+
+    /// With its first worker stopped four fifths of the time.
+    fn slowed_down(mut self) -> anyhow::Result<Windrow> {
+        let worker = self.processes.0.get(1).and_then(|pid| Pid::from_raw(*pid as i32)).context("no worker")?;
+        let task = tokio::spawn(async move {
+            while kill_process(worker, Signal::STOP).is_ok() {
+                tokio::time::sleep(SLOW_STOPPED).await;
+                let _ = kill_process(worker, Signal::CONT);
+                tokio::time::sleep(SLOW_RUNNING).await;
+            }
+        });
+        self.slowed = Some(Slowed { pid: worker, task });
+        Ok(self)
     }
 
     pub async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {
@@ -273,6 +356,13 @@ fn tables(data: &Path) -> anyhow::Result<BTreeMap<String, TableSpec>> {
     Ok(tables)
 }
 
+/// A server's first line.
+#[derive(Deserialize)]
+struct Ready {
+    /// Its own children.
+    processes: Vec<u32>,
+}
+
 /// A peer in a child of this program, so that its CPU time and memory are its own.
 pub struct Server {
     child: Child,
@@ -288,9 +378,11 @@ impl Server {
         Server::serve(command, data, threads).await
     }
 
-    pub async fn duckdb(python: &Path, data: &Path, threads: usize) -> anyhow::Result<Server> {
+    /// The server of `peers/`.
+    async fn python(python: &Path, peer: EngineName, data: &Path, threads: usize) -> anyhow::Result<Server> {
         let mut command = Command::new(python);
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/duckdb_server.py"));
+        let file = format!("peers/{}_server.py", peer.name());
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
         Server::serve(command, data, threads).await
     }
 
@@ -305,9 +397,18 @@ impl Server {
             .spawn()?;
         let questions = child.stdin.take().context("piped above")?;
         let mut answers = BufReader::new(child.stdout.take().context("piped above")?).lines();
-        answers.next_line().await?.context("the server of a peer ended before it was ready")?;
-        let processes = Processes(vec![child.id().context("the server of a peer has ended")?]);
-        Ok(Server { child, questions, answers, processes })
+        let ready = answers.next_line().await?.context("the server of a peer ended before it was ready")?;
+        let Ready { mut processes } = serde_json::from_str(&ready)?;
+        processes.insert(0, child.id().context("the server of a peer has ended")?);
+        Ok(Server { child, questions, answers, processes: Processes(processes) })
+    }
+
+    /// It ends, with its own processes, when nothing more is asked.
+    async fn stop(mut self) {
+        drop(self.questions);
+        if tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
+            stop(self.child).await;
+        }
     }
 
     async fn query(&mut self, file: &Path) -> anyhow::Result<Answer> {

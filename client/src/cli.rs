@@ -233,6 +233,9 @@ pub struct UpArgs {
     /// How map outputs are compressed.
     #[arg(long, value_enum, default_value_t = CompressionArg::Auto, value_name = "KIND")]
     pub shuffle_compression: CompressionArg,
+    /// Send every byte of map outputs through the network path, also within one process and one host.
+    #[arg(long)]
+    pub no_local_reads: bool,
     /// A statement that reads no more than this runs whole on one worker.
     #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
     pub small_job_bytes: Option<u64>,
@@ -359,6 +362,9 @@ pub struct WorkerArgs {
     /// How map outputs are compressed.
     #[arg(long, value_enum, default_value_t = CompressionArg::Lz4, value_name = "KIND")]
     pub shuffle_compression: CompressionArg,
+    /// Send every byte of map outputs through the network path, also within one process and one host.
+    #[arg(long)]
+    pub no_local_reads: bool,
     /// Accept connections from other machines although nobody is authenticated.
     #[arg(long)]
     pub insecure: bool,

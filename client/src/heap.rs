@@ -1,4 +1,4 @@
-//! When the allocator gives memory back to the operating system.
+//! When the allocator of the `windrow` binary gives memory back to the operating system.
 //!
 //! It keeps what was freed for a second, and a worker that waits longer than that for its next task pays for the same
 //! pages again: touching fresh memory was measured at 1.3 GB/s. With a longer delay the heap stays warm while there

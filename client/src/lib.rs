@@ -10,6 +10,7 @@ pub mod embedded;
 mod errors;
 #[cfg(feature = "embedded")]
 pub mod generate;
+pub mod heap;
 pub mod job_file;
 pub mod params;
 pub mod result;

@@ -3,7 +3,6 @@
 mod cli;
 mod command;
 mod follow;
-mod heap;
 mod logging;
 mod outcome;
 mod progress;
@@ -21,7 +20,7 @@ use cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    heap::keep_warm();
+    windrow_client::heap::keep_warm();
     let cli = Cli::parse();
     let json_errors = cli.command.prints_json();
     let outcome = logging::start(cli.log_format, cli.command.default_log())

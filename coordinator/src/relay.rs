@@ -95,7 +95,7 @@ fn endpoint(address: &str) -> Result<Endpoint, String> {
 fn ticket(output: MapOutputId, offset: u64) -> wire::ShuffleTicket {
     let task = output.task;
     let part = wire::ShufflePart { task: task.index, attempt: Some(output.attempt.into()), partition: 0, offset };
-    wire::ShuffleTicket { job: task.stage.job.0, stage: task.stage.index, parts: vec![part] }
+    wire::ShuffleTicket { job: task.stage.job.0, stage: task.stage.index, parts: vec![part], host: String::new() }
 }
 
 fn pass_on(from_worker: Streaming<FlightData>, permit: OwnedSemaphorePermit) -> Pieces {

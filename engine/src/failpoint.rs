@@ -19,7 +19,7 @@ pub const VARIABLE: &str = "WINDROW_FAILPOINTS";
 static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
 
 /// All names. Those of tasks may be followed by a stage, or a stage and a task, as in `task.run.1.0`.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     // A coordinator, before and after a commit of records to its journal.
     "journal.before",
     "journal.after",
@@ -30,6 +30,8 @@ const NAMES: [&str; 6] = [
     "task.report",
     // A worker, before it answers a reader with a piece of a map output.
     "shuffle.serve",
+    // A worker, before it maps what another worker of its host shares.
+    "shuffle.map",
 ];
 
 #[derive(Debug)]

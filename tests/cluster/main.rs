@@ -15,6 +15,7 @@ mod broken_tasks;
 mod clients;
 mod drain;
 mod kills;
+mod local_reads;
 mod losses;
 mod pauses;
 mod restart;

@@ -92,7 +92,7 @@ impl Copy {
             match self.memory.hold(bytes.len()) {
                 Some(held) => {
                     let chunks = self.chunks.last_mut().ok_or("an output without partitions has bytes")?;
-                    chunks.push(HeldChunk { bytes, held: Some(held) });
+                    chunks.push(HeldChunk::new(bytes, Some(held)));
                     return Ok(());
                 }
                 None => self.move_to_file()?,

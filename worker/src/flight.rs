@@ -18,9 +18,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_engine::failpoint;
-use windrow_engine::shuffle::StoredOutput;
+use windrow_engine::shuffle::{SegmentName, StoredOutput, host_identity};
 use windrow_model::{JobId, MapOutputId, StageId, TaskId};
-use windrow_proto::{PartEnd, ShuffleChunk, ShufflePart, ShuffleTicket};
+use windrow_proto::{PartEnd, SharedBytes, ShuffleChunk, ShufflePart, ShuffleTicket};
 
 use crate::listen::authorise;
 use crate::store::ShuffleStore;
@@ -28,6 +28,12 @@ use crate::store::ShuffleStore;
 /// Stored bytes in one Flight message: large enough to amortise the message, small enough that a reader's few messages
 /// of read-ahead are nothing to account.
 pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// Parts of less than this are sent to readers of the same host, too, in bytes: mapping them costs more.
+const SHARED_PART_BYTES_MIN: u64 = 64 << 10;
+
+/// Chunks that one message may tell the places of.
+const SHARED_CHUNKS_MAX: usize = 256;
 
 /// Parts in one ticket; a stage of more tasks than this is refused by the planner's own limits first.
 const PARTS_MAX: usize = 1 << 20;
@@ -45,6 +51,8 @@ pub const FRAME_BYTES: u32 = 256 << 10;
 #[derive(Clone, Debug)]
 pub struct ShuffleService {
     store: Arc<ShuffleStore>,
+    /// Readers with the same one are told where bytes are.
+    host: Option<Arc<str>>,
 }
 
 /// Serves readers on `listener` until `shutdown` ends.
@@ -53,7 +61,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = FlightServiceServer::new(ShuffleService { store });
+    let service = FlightServiceServer::new(ShuffleService { store, host: host_identity().map(Arc::from) });
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
@@ -77,11 +85,13 @@ struct Serving {
     offset: u64,
     /// The part's output, kept from being released half-way.
     output: Option<Arc<StoredOutput>>,
+    /// The reader is a process of this host.
+    is_near: bool,
 }
 
 impl Serving {
     #[allow(clippy::result_large_err)] // `Status` is tonic's error.
-    fn new(store: Arc<ShuffleStore>, ticket: ShuffleTicket) -> Result<Serving, Status> {
+    fn new(service: &ShuffleService, ticket: ShuffleTicket) -> Result<Serving, Status> {
         if ticket.parts.is_empty() || ticket.parts.len() > PARTS_MAX {
             return Err(Status::invalid_argument(format!("a ticket of {} parts", ticket.parts.len())));
         }
@@ -90,7 +100,9 @@ impl Serving {
         }
         let stage = StageId { job: JobId(ticket.job), index: ticket.stage };
         let offset = ticket.parts[0].offset;
-        Ok(Serving { store, stage, parts: ticket.parts, part: 0, offset, output: None })
+        let is_near = service.host.as_deref().is_some_and(|host| host == ticket.host);
+        let store = Arc::clone(&service.store);
+        Ok(Serving { store, stage, parts: ticket.parts, part: 0, offset, output: None, is_near })
     }
 
     /// The next message; `None` after the last part.
@@ -109,11 +121,21 @@ impl Serving {
         if self.offset > entry.len {
             return Err(Status::invalid_argument(format!("offset {} is beyond the partition's end", self.offset)));
         }
-        let bytes = stored_bytes(&output, part.partition, self.offset).await?;
-        self.offset += bytes.len() as u64;
+        let is_shared = self.is_near && entry.len >= SHARED_PART_BYTES_MIN;
+        let shared = is_shared.then(|| output.shared(part.partition, self.offset, SHARED_CHUNKS_MAX)).flatten();
+        let shared = shared.map(|shared| place(&shared));
+        let (bytes, len) = match &shared {
+            Some(shared) => (Bytes::new(), shared.lengths.iter().sum()),
+            None => {
+                let bytes = stored_bytes(&output, part.partition, self.offset).await?;
+                let len = bytes.len() as u64;
+                (bytes, len)
+            }
+        };
+        self.offset += len;
         let end =
             (self.offset == entry.len).then_some(PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 });
-        let chunk = ShuffleChunk { part: self.part as u32, end, missing: false };
+        let chunk = ShuffleChunk { part: self.part as u32, end, missing: false, shared };
         match end {
             Some(_) => self.go_on(),
             None => self.output = Some(output),
@@ -122,7 +144,7 @@ impl Serving {
     }
 
     fn missing(&mut self) -> FlightData {
-        let chunk = ShuffleChunk { part: self.part as u32, end: None, missing: true };
+        let chunk = ShuffleChunk { part: self.part as u32, end: None, missing: true, shared: None };
         self.go_on();
         message(&chunk, Bytes::new())
     }
@@ -136,6 +158,13 @@ impl Serving {
 fn output_id(stage: StageId, part: &ShufflePart) -> Option<MapOutputId> {
     let attempt = part.attempt?.into();
     Some(MapOutputId { task: TaskId { stage, index: part.task }, attempt })
+}
+
+fn place(shared: &windrow_engine::shuffle::SharedBytes) -> SharedBytes {
+    let SegmentName { process, descriptor, inode } = shared.segment;
+    let starts = shared.extents.iter().map(|extent| extent.start).collect();
+    let lengths = shared.extents.iter().map(|extent| extent.end - extent.start).collect();
+    SharedBytes { process, descriptor, inode, starts, lengths }
 }
 
 fn message(chunk: &ShuffleChunk, body: Bytes) -> FlightData {
@@ -170,7 +199,7 @@ impl FlightService for ShuffleService {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let ticket = ShuffleTicket::decode(request.into_inner().ticket)
             .map_err(|_| Status::invalid_argument("the ticket is not a shuffle ticket"))?;
-        let serving = Serving::new(Arc::clone(&self.store), ticket)?;
+        let serving = Serving::new(self, ticket)?;
         let answer = stream::try_unfold(serving, |mut serving| async move {
             Ok(serving.next().await?.map(|message| (message, serving)))
         });

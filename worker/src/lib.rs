@@ -21,5 +21,12 @@ pub use options::WorkerOptions;
 pub use windrow_engine::shuffle::ShuffleCompression;
 pub use worker::run;
 
+/// Serving and reading map outputs without the rest of a worker, for measurements.
+pub mod shuffle {
+    pub use crate::fetch::{PeerLimits, Peers, WorkerSource};
+    pub use crate::flight::serve;
+    pub use crate::store::ShuffleStore;
+}
+
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,8 @@ pub struct WorkerOptions {
     pub insecure: bool,
     /// How map outputs are compressed.
     pub compression: ShuffleCompression,
+    /// Reads of map outputs of this process and of this host go past the network.
+    pub local_reads: bool,
     pub connect_patience: Duration,
     pub reconnect_patience: Duration,
 }
@@ -53,6 +55,7 @@ impl WorkerOptions {
             build: build.into(),
             insecure: false,
             compression: ShuffleCompression::Lz4,
+            local_reads: true,
             connect_patience: CONNECT_PATIENCE,
             reconnect_patience: RECONNECT_PATIENCE,
         }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use windrow_engine::shuffle::Segments;
 use windrow_engine::stores::Stores;
 use windrow_engine::task::{TaskEnvironment, TaskResources};
 use windrow_model::{ErrorKind, ErrorReport};
@@ -69,6 +70,7 @@ impl Worker {
             shuffle_dir: work_dir.shuffle(),
             spill_dir: work_dir.spill(),
             compression: options.compression,
+            segments: options.local_reads.then(Segments::for_this_process),
         };
         let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env())?);
         let store = ShuffleStore::new(work_dir.shuffle(), env.shuffle_memory());
@@ -79,12 +81,14 @@ impl Worker {
         let flight_stop = CancellationToken::new();
         let serving = serve_flight(Arc::clone(&store), listener, flight_stop.clone());
         let threads = Arc::new(CpuThreads::new(options.slots)?);
+        let peers = Peers::new(PeerLimits::for_memory(options.memory_bytes));
+        let peers = if options.local_reads { peers } else { peers.through_the_network() };
         Ok(Worker {
             register: register(options, bound, &work_dir),
             executor: Arc::new(Executor::new(threads, env, Arc::clone(&store))),
             fragments: Arc::default(),
             store,
-            peers: Arc::new(Peers::new(PeerLimits::for_memory(options.memory_bytes))),
+            peers: Arc::new(peers),
             moved: Arc::default(),
             flight_stop,
             flight: AbortOnDropHandle::new(tokio::spawn(serving)),

@@ -197,6 +197,9 @@ impl Family<'_> {
         command.args(["--coordinator", url]).arg("--slots").arg(self.args.slots.to_string());
         command.arg("--memory").arg(memory.to_string());
         command.args(["--shuffle-compression", self.args.shuffle_compression.name()]);
+        if self.args.no_local_reads {
+            command.arg("--no-local-reads");
+        }
         command.arg("--work-dir").arg(self.data_dir.join(format!("worker-{index}")));
         spawn(command)
     }

@@ -19,5 +19,6 @@ pub async fn run(args: WorkerArgs) -> Outcome {
     options.advertise = args.advertise;
     options.insecure = args.insecure;
     options.compression = args.shuffle_compression.into();
+    options.local_reads = !args.no_local_reads;
     windrow_worker::run(options, stop).await
 }

@@ -111,6 +111,7 @@ fn ticket(part: &Part, offset: u64) -> ShuffleTicket {
         job: task.stage.job.0,
         stage: task.stage.index,
         parts: vec![ShufflePart { task: task.index, attempt: Some(part.output.attempt.into()), partition: 0, offset }],
+        host: String::new(),
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array,
 };
+use arrow::buffer::Buffer;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
-use bytes::Bytes;
 
 use super::memory::ShuffleMemory;
 use super::output::PartitionIndex;
@@ -82,6 +82,20 @@ impl BatchLimits {
     }
 }
 
+/// One encoded batch: the pieces that it is stored as, one after another, most of them still the batch's own memory.
+pub struct Encoded(Vec<Buffer>);
+
+impl Encoded {
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.0
+    }
+
+    /// Bytes in all.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|buffer| buffer.len()).sum()
+    }
+}
+
 /// Turns the rows of one reduce partition into stored bytes.
 pub struct PartitionEncoder {
     coalescer: BatchCoalescer,
@@ -102,8 +116,8 @@ impl PartitionEncoder {
         PartitionEncoder { coalescer, limits, encoder: None, schema, compression, index, crc }
     }
 
-    /// Takes rows; gives the bytes of each batch that became full.
-    pub fn push(&mut self, batch: &RecordBatch, full: &mut Vec<Bytes>) -> Result<(), ArrowError> {
+    /// Takes rows; gives each batch that became full.
+    pub fn push(&mut self, batch: &RecordBatch, full: &mut Vec<Encoded>) -> Result<(), ArrowError> {
         let mut start = 0;
         while start < batch.num_rows() {
             let rows = self.limits.rows.min(batch.num_rows() - start);
@@ -119,7 +133,7 @@ impl PartitionEncoder {
 
     /// Ends the partition: its last bytes and its index entry (without the offset). A partition without rows becomes no
     /// bytes, unless `always_schema` asks for a stream that tells the schema.
-    pub fn finish(mut self, always_schema: bool, last: &mut Vec<Bytes>) -> Result<PartitionIndex, ArrowError> {
+    pub fn finish(mut self, always_schema: bool, last: &mut Vec<Encoded>) -> Result<PartitionIndex, ArrowError> {
         self.coalescer.finish_buffered_batch()?;
         self.encode_completed(last)?;
         if always_schema || self.index.rows > 0 {
@@ -128,13 +142,13 @@ impl PartitionEncoder {
                 None => StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?,
             };
             let buffers = encoder.finish()?;
-            last.push(self.joined(&buffers));
+            last.push(self.noted(buffers));
         }
         self.index.crc32 = self.crc.finalize();
         Ok(self.index)
     }
 
-    fn encode_completed(&mut self, out: &mut Vec<Bytes>) -> Result<(), ArrowError> {
+    fn encode_completed(&mut self, out: &mut Vec<Encoded>) -> Result<(), ArrowError> {
         while let Some(batch) = self.coalescer.next_completed_batch() {
             let batch = compact(batch)?;
             self.index.rows += batch.num_rows() as u64;
@@ -143,17 +157,16 @@ impl PartitionEncoder {
                 none => none.insert(StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?),
             };
             let buffers = encoder.encode(&batch)?;
-            out.push(self.joined(&buffers));
+            out.push(self.noted(buffers));
         }
         Ok(())
     }
 
-    fn joined(&mut self, buffers: &[arrow::buffer::Buffer]) -> Bytes {
-        let mut joined = Vec::with_capacity(buffers.iter().map(|buffer| buffer.len()).sum());
-        buffers.iter().for_each(|buffer| joined.extend_from_slice(buffer));
-        self.crc.update(&joined);
-        self.index.len += joined.len() as u64;
-        Bytes::from(joined)
+    fn noted(&mut self, buffers: Vec<Buffer>) -> Encoded {
+        let encoded = Encoded(buffers);
+        encoded.buffers().iter().for_each(|buffer| self.crc.update(buffer));
+        self.index.len += encoded.len() as u64;
+        encoded
     }
 }
 

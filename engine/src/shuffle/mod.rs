@@ -9,15 +9,17 @@ mod objects;
 mod output;
 mod ranges;
 mod read;
+mod segment;
 mod source;
 mod writer;
 
 pub use format::ShuffleCompression;
 pub use memory::{HeldBytes, Relief, ShuffleMemory};
 pub use objects::ShuffleObjects;
-pub use output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
+pub use output::{HeldChunk, PartitionIndex, SharedBytes, ShuffleFile, ShuffleIoError, StoredOutput};
 pub(crate) use ranges::RangeRouter;
 pub use read::{BYTES_FETCHED, ReadSelection, read};
+pub use segment::{Segment, SegmentName, Segments, host_identity};
 pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, StageSize, TaskInputs};
 pub use writer::{OutputError, OutputPlace, OutputWriter, RowRouter, file_name};
 

@@ -264,7 +264,7 @@ mod tests {
             crc32: crc32fast::hash(bytes),
         };
         let index = content.iter().map(entry).collect();
-        let chunks = content.iter().map(|bytes| vec![HeldChunk { bytes: bytes.clone().into(), held: None }]).collect();
+        let chunks = content.iter().map(|bytes| vec![HeldChunk::new(bytes.clone().into(), None)]).collect();
         Arc::new(StoredOutput::in_memory(index, chunks))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use windrow_model::{ErrorReport, Failure};
 
 use super::memory::HeldBytes;
+use super::segment::{Segment, SegmentName};
 
 /// Where one reduce partition lies within the output, and what a reader must find there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +28,35 @@ pub struct PartitionIndex {
 pub struct HeldChunk {
     pub bytes: Bytes,
     pub held: Option<HeldBytes>,
+    /// Where the bytes are shared with other processes.
+    shared: Option<(Arc<Segment>, u64)>,
 }
 
-impl From<(Bytes, Option<HeldBytes>)> for HeldChunk {
-    fn from((bytes, held): (Bytes, Option<HeldBytes>)) -> Self {
-        HeldChunk { bytes, held }
+/// Stored bytes that another process of this host can map: [`SegmentName::map`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedBytes {
+    pub segment: SegmentName,
+    /// Not empty, in order; each is one chunk as it was written.
+    pub extents: Vec<Range<u64>>,
+}
+
+impl HeldChunk {
+    /// Bytes of the heap.
+    pub fn new(bytes: Bytes, held: Option<HeldBytes>) -> HeldChunk {
+        HeldChunk { bytes, held, shared: None }
+    }
+
+    /// A copy of `pieces`: in `segment` if that has room, in the heap otherwise.
+    pub fn copy(
+        pieces: &[impl Deref<Target = [u8]>],
+        held: Option<HeldBytes>,
+        segment: Option<&Arc<Segment>>,
+    ) -> HeldChunk {
+        let placed = segment.and_then(|segment| Some((segment, segment.append(pieces)?)));
+        match placed {
+            Some((segment, (bytes, start))) => HeldChunk { bytes, held, shared: Some((Arc::clone(segment), start)) },
+            None => HeldChunk::new(joined(pieces), held),
+        }
     }
 }
 
@@ -157,6 +183,28 @@ impl StoredOutput {
         }
     }
 
+    /// Where another process finds the stored bytes of `partition` from `offset` on: up to `chunks_max` chunks, the
+    /// first of which begins there. `None` if those bytes are not shared.
+    pub fn shared(&self, partition: u32, offset: u64, chunks_max: usize) -> Option<SharedBytes> {
+        let Body::Memory(partitions) = &self.body else {
+            return None;
+        };
+        let chunks = partitions.get(partition as usize)?;
+        let (mut start, mut at) = (0, 0);
+        while start < offset {
+            start += chunks.get(at)?.bytes.len() as u64;
+            at += 1;
+        }
+        let first = chunks.get(at).filter(|_| start == offset)?;
+        let (segment, _) = first.shared.as_ref()?;
+        let extent = |chunk: &HeldChunk| {
+            let (of, at) = chunk.shared.as_ref()?;
+            (Arc::ptr_eq(of, segment) && !chunk.bytes.is_empty()).then(|| *at..*at + chunk.bytes.len() as u64)
+        };
+        let extents: Vec<_> = chunks[at..].iter().map_while(extent).take(chunks_max).collect();
+        (!extents.is_empty()).then(|| SharedBytes { segment: segment.name(), extents })
+    }
+
     /// All bytes in partition order; for outputs known to be small.
     pub fn read_all(&self) -> Result<Vec<u8>, ShuffleIoError> {
         let mut all = Vec::with_capacity(self.bytes() as usize);
@@ -180,6 +228,12 @@ impl StoredOutput {
         }
         Ok(Some(StoredOutput::in_file(self.index.clone(), file)))
     }
+}
+
+fn joined(pieces: &[impl Deref<Target = [u8]>]) -> Bytes {
+    let mut joined = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+    Bytes::from(joined)
 }
 
 fn lay_out(index: &mut [PartitionIndex]) {

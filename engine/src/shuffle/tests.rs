@@ -29,6 +29,7 @@ fn place(dir: &tempfile::TempDir, memory_bytes: usize) -> OutputPlace {
         memory: ShuffleMemory::new(memory_bytes),
         compression: ShuffleCompression::Lz4,
         batching_bytes: 1 << 20,
+        segments: None,
     }
 }
 
@@ -174,6 +175,40 @@ fn spilled_outputs_hold_the_same_bytes_as_those_in_memory() {
     assert_eq!(demoted.read_all().unwrap(), spilled.read_all().unwrap());
     drop((memory, spilled, demoted));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn another_process_can_map_what_is_stored_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches: Vec<RecordBatch> = (0..60).map(|_| rows(3000)).collect();
+    let segments = Segments::new(1);
+    let sharing = OutputPlace { segments: Some(Arc::clone(&segments)), ..place(&dir, 64 << 20) };
+    let (stored, _) = write(sharing.clone(), &batches, PARTITIONS);
+    let (heap, _) = write(place(&dir, 64 << 20), &batches, PARTITIONS);
+    assert_eq!(stored.index(), heap.index());
+    let (mut mapped_bytes, mut most) = (0, 0);
+    for (partition, entry) in stored.index().iter().enumerate() {
+        let (partition, mut offset) = (partition as u32, 0);
+        while offset < entry.len {
+            let next = stored.read(partition, offset, usize::MAX).unwrap();
+            if let Some(shared) = stored.shared(partition, offset, 1) {
+                assert_eq!(shared.segment.map(&shared.extents).unwrap(), std::slice::from_ref(&next));
+                mapped_bytes += next.len() as u64;
+                most = most.max(stored.shared(partition, offset, 1000).unwrap().extents.len());
+            }
+            offset += next.len() as u64;
+        }
+    }
+    // What came before the output was large enough stays in the heap.
+    assert!(mapped_bytes > stored.bytes() / 2, "{mapped_bytes} of {} bytes", stored.bytes());
+    assert!(most > 1, "several chunks at once");
+    assert_eq!(stored.shared(0, 1, 1000), None, "chunks are shared whole");
+    drop(stored);
+    let small = OutputPlace { memory: ShuffleMemory::new(600_000), ..sharing };
+    let (spilled, _) = write(small, &batches, PARTITIONS);
+    assert!(!spilled.is_in_memory());
+    assert_eq!(spilled.read_all().unwrap(), heap.read_all().unwrap());
+    assert!(segments.create().is_some(), "nothing of it is left in memory");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::metrics::Time;
@@ -16,10 +15,14 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use parking_lot::Mutex;
 use windrow_model::{Failure, MapOutputId, TaskId};
 
-use super::format::{BatchLimits, PartitionEncoder, ShuffleCompression};
+use super::format::{BatchLimits, Encoded, PartitionEncoder, ShuffleCompression};
 use super::memory::ShuffleMemory;
 use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 use super::ranges::RangeRouter;
+use super::segment::{Segment, Segments};
+
+/// Outputs of less than this are not shared, in bytes: sending them costs less than mapping them.
+const SHARED_BYTES_MIN: u64 = 256 << 10;
 
 /// Copy unit when spilled runs are put in partition order, in bytes.
 const COPY_BYTES: u64 = 1 << 20;
@@ -33,6 +36,8 @@ pub struct OutputPlace {
     pub compression: ShuffleCompression,
     /// Memory for rows that wait to fill a batch, of one attempt, in bytes.
     pub batching_bytes: usize,
+    /// Where outputs in memory are shared with other processes of this host; `None`: they are not.
+    pub segments: Option<Arc<Segments>>,
 }
 
 /// Writing an output failed.
@@ -78,6 +83,9 @@ pub struct OutputWriter {
     /// Locked before any partition, so that spilling and pushing cannot wait for each other.
     spilled: Mutex<Option<Spilled>>,
     spill_bytes: AtomicU64,
+    /// Where the next chunks go that are shared. Its memory comes back when all of them have been spilled.
+    segment: Mutex<Option<Arc<Segment>>>,
+    kept_bytes: AtomicU64,
 }
 
 struct PartitionWriter {
@@ -133,7 +141,8 @@ impl OutputWriter {
             Mutex::new(PartitionWriter { encoder, chunks: Vec::new() })
         };
         let partitions = (0..partitions).map(|_| partition()).collect();
-        OutputWriter { id, place, partitions, spilled: Mutex::new(None), spill_bytes: AtomicU64::new(0) }
+        let (spilled, spill_bytes, segment, kept_bytes) = Default::default();
+        OutputWriter { id, place, partitions, spilled, spill_bytes, segment, kept_bytes }
     }
 
     /// Reduce partitions of the output.
@@ -167,7 +176,10 @@ impl OutputWriter {
         let fits = {
             let mut writer = self.partitions[partition].lock();
             writer.encoder.push(rows, &mut encoded)?;
-            writer.keep(encoded, &self.place.memory)
+            let chunks = encoded.iter().map(|encoded| self.kept(encoded));
+            let known = writer.chunks.len();
+            writer.chunks.extend(chunks);
+            writer.chunks[known..].iter().all(|chunk| chunk.held.is_some())
         };
         if !fits {
             self.spill()?;
@@ -175,9 +187,31 @@ impl OutputWriter {
         Ok(())
     }
 
+    /// Keeps an encoded batch in memory: held from the budget, unless that has no room for it.
+    fn kept(&self, encoded: &Encoded) -> HeldChunk {
+        let bytes = encoded.len();
+        let held = self.place.memory.hold(bytes);
+        let segment = held.as_ref().and_then(|_| self.segment(bytes as u64));
+        HeldChunk::copy(encoded.buffers(), held, segment.as_ref())
+    }
+
+    /// Where the next `bytes` are shared, if the output is large enough to share anything.
+    fn segment(&self, bytes: u64) -> Option<Arc<Segment>> {
+        let segments = self.place.segments.as_ref()?;
+        if self.kept_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes < SHARED_BYTES_MIN {
+            return None;
+        }
+        let mut segment = self.segment.lock();
+        if segment.is_none() {
+            *segment = segments.create();
+        }
+        segment.clone()
+    }
+
     /// Moves all encoded bytes to disk.
     fn spill(&self) -> Result<(), OutputError> {
         let mut spilled = self.spilled.lock();
+        self.segment.lock().take();
         let run = match &mut *spilled {
             Some(run) => run,
             none => none.insert(self.first_run()?),
@@ -203,36 +237,50 @@ impl OutputWriter {
     pub fn finish(mut self) -> Result<(StoredOutput, u64), OutputError> {
         let single = self.partitions.len() == 1;
         let mut index = Vec::with_capacity(self.partitions.len());
+        let mut chunks = Vec::with_capacity(self.partitions.len());
         let mut tails = Vec::with_capacity(self.partitions.len());
         for writer in std::mem::take(&mut self.partitions) {
-            let PartitionWriter { encoder, mut chunks } = writer.into_inner();
-            let mut last = Vec::new();
-            index.push(encoder.finish(single, &mut last)?);
-            chunks.extend(last.into_iter().map(|bytes| HeldChunk { bytes, held: None }));
-            tails.push(chunks);
+            let PartitionWriter { encoder, chunks: full } = writer.into_inner();
+            let mut tail = Vec::new();
+            index.push(encoder.finish(single, &mut tail)?);
+            chunks.push(full);
+            tails.push(tail);
         }
-        let stored = self.place_output(index, tails)?;
+        let stored = self.place_output(index, chunks, tails)?;
         let run_bytes = self.spill_bytes.into_inner();
         let spill_bytes = if stored.is_in_memory() { run_bytes } else { run_bytes.max(stored.bytes()) };
         Ok((stored, spill_bytes))
     }
 
+    /// `chunks` and then `tails` are the bytes of each partition that have not been spilled.
     fn place_output(
         &self,
         index: Vec<PartitionIndex>,
-        mut tails: Vec<Vec<HeldChunk>>,
+        mut chunks: Vec<Vec<HeldChunk>>,
+        tails: Vec<Vec<Encoded>>,
     ) -> Result<StoredOutput, OutputError> {
         let spilled = self.spilled.lock().take();
+        // What is left is known to the last byte: whether it is worth sharing, too.
+        let tail_bytes: usize = tails.iter().flatten().map(Encoded::len).sum();
+        self.kept_bytes.fetch_add(tail_bytes as u64, Ordering::Relaxed);
+        let mut fits = spilled.is_none();
+        for (chunks, tail) in chunks.iter_mut().zip(tails) {
+            for encoded in tail {
+                let chunk = if fits { self.kept(&encoded) } else { HeldChunk::copy(encoded.buffers(), None, None) };
+                fits &= chunk.held.is_some();
+                chunks.push(chunk);
+            }
+        }
         match spilled {
-            None if hold_all(&mut tails, &self.place.memory) => Ok(StoredOutput::in_memory(index, tails)),
+            None if fits => Ok(StoredOutput::in_memory(index, chunks)),
             None => {
                 let mut file = ShuffleFile::create(self.path("out"))?;
-                for chunk in tails.iter().flatten() {
+                for chunk in chunks.iter().flatten() {
                     file.append(&chunk.bytes)?;
                 }
                 Ok(StoredOutput::in_file(index, file))
             }
-            Some(run) => Ok(StoredOutput::in_file(index, self.merge(run, tails)?)),
+            Some(run) => Ok(StoredOutput::in_file(index, self.merge(run, chunks)?)),
         }
     }
 
@@ -261,19 +309,6 @@ pub fn file_name(id: MapOutputId, extension: &str) -> String {
     format!("{}-{}-{}-{}-{}.{extension}", task.stage.job.0, task.stage.index, task.index, attempt.epoch, attempt.n)
 }
 
-impl PartitionWriter {
-    /// Keeps encoded bytes; `false` if the memory budget has no room for them.
-    fn keep(&mut self, encoded: Vec<Bytes>, memory: &Arc<ShuffleMemory>) -> bool {
-        let mut fits = true;
-        for bytes in encoded {
-            let held = memory.hold(bytes.len());
-            fits &= held.is_some();
-            self.chunks.push(HeldChunk { bytes, held });
-        }
-        fits
-    }
-}
-
 impl Spilled {
     fn append(&mut self, partition: usize, chunks: &[HeldChunk]) -> Result<u64, ShuffleIoError> {
         let start = self.len;
@@ -286,14 +321,6 @@ impl Spilled {
         }
         Ok(self.len - start)
     }
-}
-
-/// Holds memory for the chunks that have none yet; `false` if the budget has no room for all of them.
-fn hold_all(partitions: &mut [Vec<HeldChunk>], memory: &Arc<ShuffleMemory>) -> bool {
-    partitions.iter_mut().flatten().filter(|chunk| chunk.held.is_none()).all(|chunk| {
-        chunk.held = memory.hold(chunk.bytes.len());
-        chunk.held.is_some()
-    })
 }
 
 fn copy(from: &ShuffleFile, extent: Range<u64>, to: &mut ShuffleFile) -> Result<(), ShuffleIoError> {

@@ -21,7 +21,9 @@ use crate::errors;
 use crate::failpoint;
 use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment};
 use crate::session;
-use crate::shuffle::{OutputPlace, OutputWriter, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs};
+use crate::shuffle::{
+    OutputPlace, OutputWriter, Segments, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs,
+};
 use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
 use crate::stores::Stores;
 use crate::tables::{ReadTrouble, pin_inputs};
@@ -70,6 +72,8 @@ pub struct TaskResources {
     /// Folder for operators' spill files; made if it does not exist.
     pub spill_dir: PathBuf,
     pub compression: ShuffleCompression,
+    /// Where outputs in memory are shared with other processes of this host; `None`: they are not.
+    pub segments: Option<Arc<Segments>>,
 }
 
 /// One attempt.
@@ -150,6 +154,7 @@ impl TaskEnvironment {
             dir: resources.shuffle_dir.clone(),
             memory: ShuffleMemory::new(usize::try_from(shuffle_bytes).unwrap_or(usize::MAX)),
             compression: resources.compression,
+            segments: resources.segments.clone(),
             batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
         };
         let base = session::base_state(session::base_config(), Arc::clone(&runtime));

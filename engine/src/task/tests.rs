@@ -65,6 +65,7 @@ impl Bench {
             shuffle_dir: dir.path().to_owned(),
             spill_dir: dir.path().join("spill"),
             compression: ShuffleCompression::Lz4,
+            segments: Some(Segments::new(16)),
         };
         let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env()).unwrap());
         Bench { env, kept: Arc::default(), dir }

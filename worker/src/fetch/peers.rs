@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
-use windrow_engine::shuffle::ShuffleObjects;
+use windrow_engine::shuffle::{ShuffleObjects, host_identity};
 use windrow_engine::stores::Stores;
 use windrow_model::ErrorReport;
 
@@ -53,11 +54,44 @@ pub struct Peers {
     limits: PeerLimits,
     channels: Mutex<BTreeMap<String, Channel>>,
     stores: Arc<Stores>,
+    /// What peers of this host know this process by; `None`: all bytes are sent.
+    host: Option<String>,
+    mapped_bytes: AtomicU64,
+    requests: AtomicU64,
 }
 
 impl Peers {
     pub fn new(limits: PeerLimits) -> Self {
-        Peers { limits, channels: Mutex::default(), stores: Stores::from_env() }
+        let (channels, mapped_bytes, requests) = Default::default();
+        Peers { limits, channels, stores: Stores::from_env(), host: host_identity(), mapped_bytes, requests }
+    }
+
+    /// The same, but all bytes go through the network, those of this process and of this host, too.
+    pub fn through_the_network(self) -> Self {
+        Peers { host: None, ..self }
+    }
+
+    /// What peers of this host know this process by, if it may map what they share.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    pub fn note_mapped(&self, bytes: u64) {
+        self.mapped_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Requests that were sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub fn note_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes of other processes of this host that were mapped so far instead of being sent.
+    pub fn mapped_bytes(&self) -> u64 {
+        self.mapped_bytes.load(Ordering::Relaxed)
     }
 
     /// A client of the peer at `address`; connects on first use. Fails if `address` is not a URL.

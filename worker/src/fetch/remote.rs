@@ -9,9 +9,10 @@ use futures::TryStreamExt;
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
-use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd};
+use windrow_engine::failpoint;
+use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, SegmentName};
 use windrow_model::WorkerId;
-use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
+use windrow_proto::{SharedBytes, ShuffleChunk, ShufflePart, ShuffleTicket};
 
 use super::{Moved, Peers};
 
@@ -31,6 +32,8 @@ pub struct PeerFetch {
     done: usize,
     /// Bytes of the next part that have arrived.
     offset: u64,
+    /// What a peer shared could not be mapped: it is to send the bytes.
+    wants_bytes: bool,
     pieces: mpsc::Sender<Result<PartBytes, FetchError>>,
 }
 
@@ -40,6 +43,8 @@ enum Broken {
     Connection(Status),
     /// The next part cannot be had.
     Output(FetchError),
+    /// The peer told a place that this process cannot read: ask for the bytes.
+    Place,
     /// Nobody reads any more.
     Reader,
 }
@@ -51,7 +56,7 @@ impl PeerFetch {
         parts: Vec<(usize, PartAt)>,
         pieces: mpsc::Sender<Result<PartBytes, FetchError>>,
     ) -> Self {
-        PeerFetch { peers, moved, parts, done: 0, offset: 0, pieces }
+        PeerFetch { peers, moved, parts, done: 0, offset: 0, wants_bytes: false, pieces }
     }
 
     /// Fetches all parts; an error goes to the reader as its last piece.
@@ -77,6 +82,10 @@ impl PeerFetch {
                     continue;
                 }
                 Err(Broken::Reader) => return Ok(()),
+                Err(Broken::Place) => {
+                    self.wants_bytes = true;
+                    continue;
+                }
                 Err(Broken::Output(error)) => (Some(error), Status::not_found("it is not there")),
                 Err(Broken::Connection(status)) => (None, status),
             };
@@ -115,6 +124,7 @@ impl PeerFetch {
             self.peers.client(address).map_err(|error| Broken::Connection(Status::from_error(error.into())))?;
         let here = self.parts[self.done..].iter().take_while(|(_, part)| part.at.address == address).count();
         let ticket = Ticket { ticket: self.ticket(here).encode_to_vec().into() };
+        self.peers.note_request();
         let mut answer = client.do_get(ticket).await.map_err(Broken::Connection)?.into_inner();
         // The ticket counts from the first part that was not complete when it was written.
         let first = self.done;
@@ -150,7 +160,8 @@ impl PeerFetch {
             partition: part.partition,
             offset: if nth == 0 { self.offset } else { 0 },
         });
-        ShuffleTicket { job: stage.job.0, stage: stage.index, parts: parts.collect() }
+        let host = self.peers.host().filter(|_| !self.wants_bytes).unwrap_or_default().to_owned();
+        ShuffleTicket { job: stage.job.0, stage: stage.index, parts: parts.collect(), host }
     }
 
     async fn accept(&mut self, first: usize, message: FlightData) -> Result<(), Broken> {
@@ -168,11 +179,36 @@ impl PeerFetch {
             self.offset += message.data_body.len() as u64;
             self.send(PartBytes::Chunk { part: index, bytes: message.data_body }).await?;
         }
+        if let Some(shared) = &chunk.shared {
+            self.map(index, shared).await?;
+        }
         if let Some(end) = chunk.end {
             let end = PartEnd { bytes: end.bytes, rows: end.rows, crc32: end.crc32 };
             self.done += 1;
             self.offset = 0;
             self.send(PartBytes::End { part: index, end }).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what lies in a segment of a peer of this host.
+    async fn map(&mut self, part: usize, shared: &SharedBytes) -> Result<(), Broken> {
+        let SharedBytes { process, descriptor, inode, .. } = *shared;
+        let extents = shared.starts.iter().zip(&shared.lengths);
+        let extents: Option<Vec<_>> = extents.map(|(start, len)| Some(*start..start.checked_add(*len)?)).collect();
+        let segment = SegmentName { process, descriptor, inode };
+        let tried = match failpoint::at("shuffle.map").await {
+            Ok(()) => segment.map(&extents.unwrap_or_default()),
+            Err(report) => Err(std::io::Error::other(report.to_string())),
+        };
+        let mapped = tried.map_err(|error| {
+            tracing::debug!(%error, process, "cannot map what a peer shares, asking for the bytes");
+            Broken::Place
+        })?;
+        for bytes in mapped {
+            self.offset += bytes.len() as u64;
+            self.peers.note_mapped(bytes.len() as u64);
+            self.send(PartBytes::Chunk { part, bytes }).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use windrow_engine::shuffle::{FetchError, OutputAt, PartAt, PartBytes, ShuffleSo
 use windrow_model::WorkerId;
 use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
 
-use super::{Kept, kept, output, output_id};
+use super::{Kept, kept, output, output_id, shared_output};
 use crate::copying::copy_output;
 use crate::fetch::{PeerLimits, Peers, WorkerSource};
 use crate::flight::serve;
@@ -178,7 +178,12 @@ async fn a_ticket_that_is_none_is_refused() {
     let peers = Peers::new(PeerLimits::for_memory(256 << 20));
     let mut client = peers.client(&format!("http://{address}")).unwrap();
     let part = ShufflePart { task: 1, attempt: Some(output_id(1, 0, 1).attempt.into()), partition: 0, offset: 0 };
-    let ticket = |part: Option<ShufflePart>| ShuffleTicket { job: 1, stage: 0, parts: part.into_iter().collect() };
+    let ticket = |part: Option<ShufflePart>| ShuffleTicket {
+        job: 1,
+        stage: 0,
+        parts: part.into_iter().collect(),
+        host: String::new(),
+    };
     let bad = [
         b"SELECT 1".to_vec(),
         ticket(None).encode_to_vec(),
@@ -198,6 +203,38 @@ async fn a_ticket_that_is_none_is_refused() {
     let chunk = ShuffleChunk::decode(message.app_metadata).unwrap();
     assert_eq!((message.data_body.len(), chunk.end.unwrap().bytes), (10, 10));
     assert!(client.list_flights(arrow_flight::Criteria::default()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_this_host_is_read_without_its_bytes_being_sent() {
+    let (mine, theirs) = (kept(0), kept(64 << 20));
+    theirs.store.insert(output_id(1, 0, 1), shared_output(&theirs.memory, LEN, 100_000));
+    theirs.store.insert(output_id(1, 0, 2), output(&theirs.memory, LEN, 1 << 20));
+    theirs.store.insert(output_id(1, 0, 3), shared_output(&theirs.memory, 1000, 100));
+    let (server, _server) = serve_peer(&theirs.store).await;
+    // Whoever sends more than this is cut off.
+    let (address, _proxy) = cutting_proxy(server, LEN as u64 / 10, 1).await;
+    let source = source(&mine);
+    let all = fetch(&source, vec![part(PEER, 1, address), part(PEER, 3, address)]).await.unwrap();
+    assert_eq!(source.peers().mapped_bytes(), LEN as u64);
+    let sent = fetch(&source, vec![part(PEER, 2, address)]).await.unwrap();
+    assert_eq!((&all[0], all[1].len()), (&sent[0], 1000));
+    assert_eq!(source.peers().mapped_bytes(), LEN as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_local_reads_every_byte_is_sent() {
+    let mine = kept(64 << 20);
+    mine.store.insert(output_id(1, 0, 1), shared_output(&mine.memory, LEN, 100_000));
+    let (server, _server) = serve_peer(&mine.store).await;
+    let peers = Arc::new(Peers::new(PeerLimits::for_memory(256 << 20)).through_the_network());
+    let source = WorkerSource::new(ME, Arc::clone(&mine.store), peers, Arc::default(), Handle::current());
+    assert_eq!(fetch(&source, vec![part(ME, 1, server)]).await.unwrap()[0].len(), LEN);
+    assert_eq!(source.peers().mapped_bytes(), 0);
+    let (nobody, address) = bind().await;
+    drop(nobody);
+    let gone = fetch(&source, vec![part(ME, 1, address)]).await.unwrap_err();
+    assert!(matches!(gone, FetchError::Unreached { .. }), "its own bytes, too: {gone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ mod storing;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windrow_engine::shuffle::{PartitionIndex, ShuffleMemory, StoredOutput};
+use windrow_engine::shuffle::{HeldChunk, PartitionIndex, Segments, ShuffleMemory, StoredOutput};
 use windrow_model::{AttemptId, JobId, MapOutputId, StageId, TaskId};
 
 use crate::store::ShuffleStore;
@@ -20,8 +20,19 @@ fn output_id(job: u64, stage: u32, task: u32) -> MapOutputId {
 fn output(memory: &Arc<ShuffleMemory>, len: usize, chunk: usize) -> StoredOutput {
     let bytes: Vec<u8> = (0..len).map(|n| (n / 7 % 251) as u8).collect();
     let index = PartitionIndex { offset: 0, len: len as u64, rows: 1, crc32: crc32fast::hash(&bytes) };
-    let chunks = bytes.chunks(chunk).map(|chunk| (Bytes::copy_from_slice(chunk), memory.hold(chunk.len())));
-    StoredOutput::in_memory(vec![index], vec![chunks.map(Into::into).collect()])
+    let chunks = bytes.chunks(chunk);
+    let chunks = chunks.map(|chunk| HeldChunk::new(Bytes::copy_from_slice(chunk), memory.hold(chunk.len())));
+    StoredOutput::in_memory(vec![index], vec![chunks.collect()])
+}
+
+/// The same, where other processes can map it.
+fn shared_output(memory: &Arc<ShuffleMemory>, len: usize, chunk: usize) -> StoredOutput {
+    let segment = Segments::new(1).create().unwrap();
+    let bytes: Vec<u8> = (0..len).map(|n| (n / 7 % 251) as u8).collect();
+    let index = PartitionIndex { offset: 0, len: len as u64, rows: 1, crc32: crc32fast::hash(&bytes) };
+    let chunks = bytes.chunks(chunk);
+    let chunks = chunks.map(|chunk| HeldChunk::copy(&[chunk], memory.hold(chunk.len()), Some(&segment)));
+    StoredOutput::in_memory(vec![index], vec![chunks.collect()])
 }
 
 struct Kept {

@@ -1,0 +1,1 @@
+COPY (SELECT * FROM records ORDER BY key) TO '{out}/all.parquet' (FORMAT parquet)
