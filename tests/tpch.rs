@@ -65,8 +65,13 @@ async fn two_workers_agree_with_datafusion() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_agree_with_datafusion_without_each_rule() {
     let cluster = TestCluster::start(2, 1).await;
-    for rule in ["windrow.order_joins", "datafusion.optimizer.enable_dynamic_filter_pushdown"] {
-        all_queries_agree_with(&cluster, &format!("SET {rule} = false; ")).await;
+    for settings in [
+        "SET windrow.order_joins = false; ",
+        "SET datafusion.optimizer.enable_dynamic_filter_pushdown = false; ",
+        "SET windrow.partition_bytes = '128KiB'; ",
+        "SET windrow.partition_bytes = '128KiB'; SET windrow.coalesce_bytes = '0'; ",
+    ] {
+        all_queries_agree_with(&cluster, settings).await;
     }
     cluster.stop().await;
 }

@@ -52,7 +52,7 @@ fn stage_object(stage: &Stage) -> Value {
         .collect();
     json!({
         "index": stage.index, "step": stage.step, "label": stage.label, "state": stage.state, "tasks": stage.tasks,
-        "tasks_done": stage.tasks_done, "tasks_running": stage.tasks_running, "rows": stage.rows,
+        "partitions": stage.partitions, "tasks_done": stage.tasks_done, "tasks_running": stage.tasks_running, "rows": stage.rows,
         "bytes": stage.bytes, "spill_bytes": stage.spill_bytes, "reruns": stage.reruns, "inputs": stage.inputs,
         "attempts_total": stage.attempts_total, "attempts": stage.attempts.iter().map(attempt_object).collect::<Vec<_>>(), "operators": operators,
     })

@@ -77,6 +77,9 @@ fn at(record: &Record) -> Option<Timestamp> {
         | Record::JobEnded { at, .. }
         | Record::WorkerRegistered { at, .. }
         | Record::WorkerLeft { at, .. } => Some(*at),
-        Record::OutputsLost { .. } | Record::OutputsMoved { .. } | Record::ResultGivenUp { .. } => None,
+        Record::StageCoalesced { .. }
+        | Record::OutputsLost { .. }
+        | Record::OutputsMoved { .. }
+        | Record::ResultGivenUp { .. } => None,
     }
 }

@@ -111,6 +111,7 @@ fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: 
         state: view.state().name().to_owned(),
         state_since_us: view.since().0,
         tasks: view.tasks_total(),
+        partitions: view.partitions(),
         tasks_done: view.tasks_done(),
         tasks_running: view.tasks_running(),
         rows: view.rows() + running_rows,

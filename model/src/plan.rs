@@ -53,6 +53,18 @@ pub struct StagePlan {
     /// Reduce partitions each task writes; 1 for a gather.
     pub output_partitions: u32,
     pub determinism: Determinism,
+    /// Whether the scheduler may run several partitions in one task once it knows how large they are. Each task has one
+    /// partition then, and reads that reduce partition of its inputs.
+    pub coalescing: Option<Coalescing>,
+}
+
+/// How the partitions of a stage may be put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coalescing {
+    /// Bytes that a task should read at least, as they are stored.
+    pub target_bytes: u64,
+    /// Tasks must stay in the order of their partitions, because their outputs are in order.
+    pub in_order: bool,
 }
 
 /// One task: which partitions of the fragment it executes, with how many threads.

@@ -16,8 +16,8 @@ pub(crate) struct Ended {
     pub has_sibling: bool,
 }
 
-/// What the core keeps and records of an output. Bytes by partition decide nothing, and those of all tasks of a large
-/// shuffle would be a matrix in memory and in the journal.
+/// What the core keeps and records of an output. Bytes by partition are summed over the tasks of a stage: those of each
+/// would be a matrix in memory and in the journal.
 pub(crate) fn kept_of(output: TaskOutput) -> TaskOutput {
     TaskOutput { partition_bytes: Vec::new(), ..output }
 }
@@ -58,7 +58,12 @@ impl Scheduler {
     ) {
         self.extend_lease(worker, turn.now);
         match self.live_on(worker, attempt) {
-            Some(task) => self.attempt_succeeded(task, attempt, kept_of(output), turn),
+            Some(task) => {
+                if let Some(stage) = self.stage_mut(task.stage) {
+                    stage.count_partitions(task.index, &output.partition_bytes);
+                }
+                self.attempt_succeeded(task, attempt, kept_of(output), turn);
+            }
             None => self.disown(worker, attempt, turn),
         }
     }

@@ -35,6 +35,7 @@ impl Scheduler {
                 break;
             }
         }
+        self.coalesce(id, turn);
         self.refresh_stages(id, turn);
         self.request_commit(id, turn);
         self.release(id, releases, turn);

@@ -66,6 +66,7 @@
 mod admission;
 mod attempt;
 mod backlog;
+mod coalesce;
 mod cut_off;
 mod deadlines;
 mod demand;

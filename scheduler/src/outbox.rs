@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use windrow_model::{
     AttemptId, AttemptState, ClusterShape, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState, MapOutputId,
-    StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, Timestamp, WorkerId, WorkerState, WrittenFile,
+    StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState,
+    WrittenFile,
 };
 
 use crate::{Blamed, RequestId, WorkerSpec};
@@ -42,6 +43,11 @@ pub enum Record {
         step: u32,
         plan: StepPlan,
         at: Timestamp,
+    },
+    /// The stage has these tasks instead of the planned ones.
+    StageCoalesced {
+        stage: StageId,
+        tasks: Vec<TaskPlan>,
     },
     TaskFinished {
         task: TaskId,

@@ -61,6 +61,11 @@ impl Scheduler {
                     job.add_step(plan.clone(), *at);
                 }
             }
+            Record::StageCoalesced { stage, tasks } => {
+                if let Some(stage) = self.stage_mut(*stage) {
+                    stage.replace_tasks(tasks.clone(), None);
+                }
+            }
             Record::TaskFinished { task, attempt, worker, output, run, at } => {
                 let attempt = replayed(*attempt, *worker, AttemptState::Succeeded, *run, *at);
                 self.replay_success(*task, attempt, output);
@@ -247,6 +252,8 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         for stage in &mut job.stages {
             stage.released = stage.ever_done;
+            // Workers may have been given tasks of it that are not in the journal.
+            stage.settled = true;
         }
         job.result_expires_at = job.result_expires_at.filter(|at| *at > self.clock);
         let over = job.state.is_final() && job.result_expires_at.is_none();

@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     pub step: u32,
     pub role: StageRole,
     pub plan: StagePlan,
+    /// Its tasks stay what they are: see `coalesce`.
+    pub settled: bool,
     /// Stages that read this one, in index order.
     pub consumers: Vec<u32>,
     pub state: StageState,
@@ -57,6 +59,8 @@ pub(crate) struct Stage {
     /// Of the newest successful attempt of each task.
     pub rows: u64,
     pub bytes: u64,
+    /// Of each reduce partition, over the first output of each task; empty before the first.
+    pub partition_bytes: Vec<u64>,
     /// Of successful attempts.
     pub durations: Durations,
     /// A look at slow attempts is due some time.
@@ -74,6 +78,7 @@ impl Stage {
             id,
             step,
             role,
+            settled: plan.coalescing.is_none(),
             plan,
             consumers: Vec::new(),
             state: StageState::Waiting,
@@ -92,6 +97,7 @@ impl Stage {
             reruns: 0,
             rows: 0,
             bytes: 0,
+            partition_bytes: Vec::new(),
             durations: Durations::default(),
             watched: false,
             inputs: None,
@@ -176,6 +182,15 @@ impl Stage {
             self.delayed.pop_first();
             self.queue(index, now, None);
         }
+    }
+
+    /// Counts the bytes by partition of a task's output before that is accepted.
+    pub fn count_partitions(&mut self, index: u32, bytes: &[u64]) {
+        if bytes.len() < 2 || self.tasks[index as usize].produced {
+            return;
+        }
+        self.partition_bytes.resize(bytes.len(), 0);
+        self.partition_bytes.iter_mut().zip(bytes).for_each(|(sum, bytes)| *sum += bytes);
     }
 
     /// Takes the output of a successful attempt into the stage's figures. The task has no other output.

@@ -207,6 +207,11 @@ impl<'a> StageView<'a> {
         self.stage.tasks.len() as u32
     }
 
+    /// Partitions that its tasks run: more than there are tasks if small ones are run together.
+    pub fn partitions(&self) -> u32 {
+        self.stage.plan.tasks.iter().map(|task| task.partitions.len() as u32).sum()
+    }
+
     pub fn tasks_done(&self) -> u32 {
         self.stage.tasks_done()
     }

@@ -88,6 +88,7 @@ impl fmt::Display for Described<'_, Record> {
             Record::StagesPlanned { job, step, plan, .. } => {
                 write!(f, "step {step} of {job} has {} stages", plan.stages.len())
             }
+            Record::StageCoalesced { stage, tasks } => write!(f, "{stage} has {} tasks", tasks.len()),
             Record::TaskFinished { task, attempt, worker, .. } => write!(f, "{task} finished by {attempt} on {worker}"),
             Record::AttemptFailed { task, attempt, failure, .. } => {
                 write!(f, "{attempt} of {task} failed: {}", failure.name())
@@ -119,6 +120,7 @@ pub(crate) fn record_kind(record: &Record) -> &'static str {
         Record::JobSubmitted { .. } => "job submitted",
         Record::JobAdmitted { .. } => "job admitted",
         Record::StagesPlanned { .. } => "stages planned",
+        Record::StageCoalesced { .. } => "stage coalesced",
         Record::TaskFinished { run, .. } if run.speculative => "task finished speculatively",
         Record::TaskFinished { .. } => "task finished",
         Record::AttemptFailed { .. } => "attempt failed",

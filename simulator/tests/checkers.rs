@@ -61,6 +61,7 @@ fn the_seeds_reach_every_kind_of_record_and_message() {
     let found = sweep(0..SEEDS, &Setup::of_seed);
     let reached = [
         "record: job admitted",
+        "record: stage coalesced",
         "record: attempt failed",
         "record: outputs lost",
         "record: outputs moved",

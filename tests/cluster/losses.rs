@@ -173,7 +173,7 @@ async fn lose_the_source_of_many_readers(workers: [WorkerSetup; 2]) -> usize {
     let wanted = oracle_lines(sql).await;
     let mut cluster = Cluster::set_up(Setup { workers: workers.to_vec(), ..Setup::of(0) }).await;
     let client = TestCluster::attached(&cluster.url()).await;
-    let text = script(sql).replace("'256KiB'", "'4KiB'");
+    let text = script(sql).replace("'256KiB'", "'4KiB'").replace("'64KiB'", "'0'");
     let job = client.submit(&format!("SET windrow.partitions_max = 512;\n{text}")).await.expect("the job is accepted");
     wait_until(&cluster.url(), job, "the map outputs", first_stage_is_done).await;
 

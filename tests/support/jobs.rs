@@ -12,7 +12,7 @@ use super::{rows, tpch};
 
 const SCALE: &str = "0.05";
 /// Small partitions, so that a stage has many more tasks than the cluster has slots, and a moment to kill in.
-const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB';\n";
+const MANY_TASKS: &str = "SET windrow.partition_bytes = '256KiB'; SET windrow.coalesce_bytes = '64KiB';\n";
 
 /// The answer of single-process DataFusion on the same data.
 pub async fn oracle_lines(sql: &str) -> Vec<String> {

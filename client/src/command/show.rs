@@ -73,7 +73,7 @@ fn stages(job: &Job) -> Option<Listing> {
         listing.push_row(vec![
             stage.index.to_string(),
             stage.state.clone(),
-            format!("{}/{}", stage.tasks_done, stage.tasks),
+            tasks(stage),
             stage.rows.to_string(),
             size(stage.bytes),
             size(stage.spill_bytes),
@@ -83,6 +83,12 @@ fn stages(job: &Job) -> Option<Listing> {
         ]);
     }
     (!job.stages.is_empty()).then_some(listing)
+}
+
+/// `2/4 of 16`: done, all, and the partitions that were put together into them.
+fn tasks(stage: &Stage) -> String {
+    let tasks = format!("{}/{}", stage.tasks_done, stage.tasks);
+    if stage.partitions > stage.tasks { format!("{tasks} of {}", stage.partitions) } else { tasks }
 }
 
 fn attempts(job: &Job) -> Option<Listing> {

@@ -81,6 +81,7 @@ fn scoped(record: &Record) -> Vec<(Scope, Cow<'_, Record>)> {
         | Record::StepFinished { job, .. }
         | Record::JobEnded { job, .. }
         | Record::ResultGivenUp { job, .. } => vec![(Scope::Job(*job), Cow::Borrowed(record))],
+        Record::StageCoalesced { stage, .. } => vec![(Scope::Job(stage.job), Cow::Borrowed(record))],
         Record::TaskFinished { task, .. } | Record::AttemptFailed { task, .. } => {
             vec![(Scope::Job(task.stage.job), Cow::Borrowed(record))]
         }

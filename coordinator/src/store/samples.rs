@@ -11,10 +11,11 @@ use windrow_model::{
 use windrow_scheduler::{AttemptRun, Blamed, CommittedTask, Record, WorkerSpec};
 
 /// The kinds of records there are. [`kind`] does not compile when one is missing there; add it here too.
-pub(super) const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 14] = [
     "JobSubmitted",
     "JobAdmitted",
     "StagesPlanned",
+    "StageCoalesced",
     "TaskFinished",
     "AttemptFailed",
     "OutputsLost",
@@ -32,6 +33,7 @@ pub(super) fn kind(record: &Record) -> &'static str {
         Record::JobSubmitted { .. } => "JobSubmitted",
         Record::JobAdmitted { .. } => "JobAdmitted",
         Record::StagesPlanned { .. } => "StagesPlanned",
+        Record::StageCoalesced { .. } => "StageCoalesced",
         Record::TaskFinished { .. } => "TaskFinished",
         Record::AttemptFailed { .. } => "AttemptFailed",
         Record::OutputsLost { .. } => "OutputsLost",
@@ -85,6 +87,10 @@ pub(super) fn every_kind(job: u64) -> Vec<Record> {
         job_submitted(job),
         Record::JobAdmitted { job: JobId(job), at: at(1) },
         Record::StagesPlanned { job: JobId(job), step: 0, plan: plan(), at: at(2) },
+        Record::StageCoalesced {
+            stage: task(job, 0).stage,
+            tasks: vec![TaskPlan { partitions: vec![0, 1], slots: 1, input_bytes: 0 }],
+        },
         task_finished(job, 0),
         attempt_failed(job),
         Record::OutputsMoved { outputs: vec![output(job, 0)], to: WorkerId(13) },
@@ -158,6 +164,7 @@ fn plan() -> StepPlan {
         inputs: vec![],
         output_partitions: 4,
         determinism: Determinism::Determinate,
+        coalescing: None,
     };
     let write = StagePlan {
         index: 1,
@@ -167,6 +174,7 @@ fn plan() -> StepPlan {
         inputs: vec![StageInput { stage: 0 }],
         output_partitions: 1,
         determinism: Determinism::Unordered,
+        coalescing: None,
     };
     StepPlan { stages: vec![scan, write], outcome: StepOutcome::Commit { stage: 1 }, last: true }
 }

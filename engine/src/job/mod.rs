@@ -44,6 +44,8 @@ pub struct EngineOptions {
     pub order_joins: bool,
     /// Tables that are written in an order are sorted range by range, not merged in one task.
     pub sort_ranges: bool,
+    /// Small parts of an exchange are run together until a task reads about so many bytes; 0: never.
+    pub coalesce_bytes: u64,
     /// Sees every plan before it is handed out.
     pub plan_hook: Option<PlanHook>,
 }
@@ -66,6 +68,7 @@ impl Default for EngineOptions {
             partitions_max: 256,
             order_joins: true,
             sort_ranges: true,
+            coalesce_bytes: 64 << 20,
             plan_hook: None,
         }
     }

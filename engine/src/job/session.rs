@@ -21,6 +21,7 @@ use super::catalog::{Catalog, FilesTable};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
 use super::{EngineOptions, PastStep, PlanEnvironment, PlanHook, PlannedStep};
+use crate::plan::allow_coalescing;
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
@@ -488,7 +489,8 @@ impl JobSession {
             | Setting::PartitionBytes
             | Setting::PartitionsMax
             | Setting::OrderJoins
-            | Setting::SortRanges => {
+            | Setting::SortRanges
+            | Setting::CoalesceBytes => {
                 let applied = setting.apply(&mut self.options, &self.env.options, value.as_deref());
                 applied.map_err(|report| prefixed(report, &self.place(at)))?;
             }
@@ -587,7 +589,9 @@ impl JobSession {
         }
     }
 
-    fn planned(&self, at: usize, plan: Plan, purpose: Purpose) -> PlannedStep {
+    fn planned(&self, at: usize, mut plan: Plan, purpose: Purpose) -> PlannedStep {
+        let is_table = matches!(purpose, Purpose::Table(_));
+        allow_coalescing(&mut plan.distributed, self.options.coalesce_bytes, is_table);
         let stage = plan.distributed.root;
         let (note, splits) = (plan.note(), plan.splits());
         let outcome = match &purpose {

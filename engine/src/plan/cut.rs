@@ -356,6 +356,7 @@ impl<'a> Cut<'a> {
             inputs: inputs_of(&root).into_iter().map(|stage| StageInput { stage }).collect(),
             output_partitions: output.partitions(),
             determinism: determinism::of(&root, &output, &self.stages)?,
+            coalescing: None,
         };
         if let Some(same) = self.stages.iter().find(|stage| gives_the_same(stage, &plan, &task_splits)) {
             return Ok(same.plan.index);

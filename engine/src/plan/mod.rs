@@ -5,6 +5,7 @@
 //! Nothing here runs a plan, talks to a network or reads a clock.
 
 mod broadcast;
+mod coalescing;
 mod codec;
 mod cut;
 mod depth;
@@ -34,6 +35,8 @@ use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::ExecutionPlan;
 use windrow_model::StagePlan;
 
+pub(crate) use broadcast::waits_for_all_tasks;
+pub use coalescing::allow_coalescing;
 pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;

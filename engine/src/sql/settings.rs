@@ -14,18 +14,20 @@ pub(crate) enum Setting {
     PartitionsMax,
     OrderJoins,
     SortRanges,
+    CoalesceBytes,
     /// One of DataFusion's.
     DataFusion,
     /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
     Ignored,
 }
 
-const OWN: [(&str, Setting); 5] = [
+const OWN: [(&str, Setting); 6] = [
     ("windrow.small_job_bytes", Setting::SmallJobBytes),
     ("windrow.partition_bytes", Setting::PartitionBytes),
     ("windrow.partitions_max", Setting::PartitionsMax),
     ("windrow.order_joins", Setting::OrderJoins),
     ("windrow.sort_ranges", Setting::SortRanges),
+    ("windrow.coalesce_bytes", Setting::CoalesceBytes),
 ];
 
 const PREFIXES: [&str; 5] = [
@@ -78,6 +80,7 @@ impl Setting {
         };
         match self {
             Setting::SmallJobBytes => options.small_job_bytes = bytes(defaults.small_job_bytes)?,
+            Setting::CoalesceBytes => options.coalesce_bytes = bytes(defaults.coalesce_bytes)?,
             Setting::PartitionBytes => options.partition_bytes = bytes(defaults.partition_bytes)?.max(1),
             Setting::PartitionsMax => {
                 options.partitions_max = value.map_or(Ok(defaults.partitions_max), parse_partitions)?

@@ -13,13 +13,14 @@ use datafusion::execution::memory_pool::{MemoryPool, PeakRecordingPool};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::prelude::SessionConfig;
 use tokio::task::{JoinError, JoinSet};
 use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, TaskOutput, WrittenFile};
 
 use crate::errors;
 use crate::failpoint;
-use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment};
+use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment, waits_for_all_tasks};
 use crate::session;
 use crate::shuffle::{
     OutputPlace, OutputWriter, Segments, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs,
@@ -256,14 +257,21 @@ impl Attempt {
         let task = self.request.task;
         let out = Arc::new(self.rows_out()?);
         let mut threads = JoinSet::new();
+        // Partitions that wait for each other must all move; others take turns, so that each has the memory.
+        let plan = &self.decoded.plan;
+        let together = exchanges_rows(plan) || waits_for_all_tasks(plan);
+        let at_once = if together { usize::MAX } else { self.request.slots as usize };
         for &partition in &self.request.partitions {
+            if threads.len() >= at_once.max(1) {
+                ended(threads.join_next().await, task)?;
+            }
             let plan = Arc::clone(&self.decoded.plan);
             let (context, progress) = (Arc::clone(&self.context), Arc::clone(&self.request.progress));
             let out = Arc::clone(&out);
             threads.spawn(async move { rows::drain(plan, partition, context, out, progress, task).await });
         }
-        while let Some(ended) = threads.join_next().await {
-            ended.map_err(|error| panicked(error, task))??;
+        while !threads.is_empty() {
+            ended(threads.join_next().await, task)?;
         }
         self.finish(out)
     }
@@ -303,6 +311,16 @@ impl Attempt {
             ..TaskOutput::default()
         }
     }
+}
+
+/// How the thread of one partition has ended.
+fn ended(thread: Option<Result<Result<(), Failure>, JoinError>>, task: TaskId) -> Result<(), Failure> {
+    thread.unwrap_or(Ok(Ok(()))).map_err(|error| panicked(error, task))?
+}
+
+/// Whether rows of one partition of the plan become those of another within the process.
+fn exchanges_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<RepartitionExec>() || plan.children().into_iter().any(exchanges_rows)
 }
 
 fn panicked(error: JoinError, task: TaskId) -> Failure {

@@ -188,6 +188,7 @@ impl Stage {
             inputs: self.inputs.iter().map(|stage| StageInput { stage: *stage }).collect(),
             output_partitions: self.partitions,
             determinism: Determinism::Determinate,
+            coalescing: None,
         }
     }
 }

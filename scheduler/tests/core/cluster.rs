@@ -144,6 +144,7 @@ pub fn stage_plan(index: u32, tasks: u32, slots: u32, inputs: Vec<u32>, determin
         inputs: inputs.into_iter().map(|stage| StageInput { stage }).collect(),
         output_partitions: 1,
         determinism,
+        coalescing: None,
     }
 }
 

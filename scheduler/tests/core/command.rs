@@ -338,7 +338,8 @@ fn set_limits(limits: &mut Limits, words: &[&str]) {
     }
 }
 
-/// `0:2`, `1:1x4<0`, `1:2!<0`: index, tasks, slots of each, `!` for indeterminate, inputs. Then the outcome, then `more`.
+/// `0:2`, `1:1x4<0`, `1:2!<0`, `1:8~64<0`: index, tasks, slots of each, `!` for indeterminate, `~` for partitions that may
+/// be put together until a task reads so many bytes, inputs. Then the outcome, then `more`.
 fn read_plan(words: &[&str]) -> StepPlan {
     let mut plan = StepPlan { stages: Vec::new(), outcome: StepOutcome::Immediate, last: true };
     for word in words {
@@ -354,6 +355,13 @@ fn read_plan(words: &[&str]) -> StepPlan {
             None => plan.stages.push(read_stage(word)),
         }
     }
+    for index in 0..plan.stages.len() {
+        let reader = plan.stages[index].clone();
+        for input in reader.inputs.iter().filter(|_| reader.coalescing.is_some()) {
+            let first = plan.stages[0].index;
+            plan.stages[(input.stage - first) as usize].output_partitions = reader.tasks.len() as u32;
+        }
+    }
     plan
 }
 
@@ -361,16 +369,19 @@ fn read_stage(word: &str) -> StagePlan {
     let (head, inputs) = word.split_once('<').unwrap_or((word, ""));
     let determinism = if head.ends_with('!') { Determinism::Indeterminate } else { Determinism::Unordered };
     let (index, shape) = head.trim_end_matches('!').split_once(':').expect("index:tasks");
+    let (shape, target) = shape.split_once('~').map_or((shape, None), |(shape, target)| (shape, Some(target)));
+    let coalescing = |text: &str| Coalescing { target_bytes: text.parse().expect("bytes"), in_order: false };
     let (tasks, slots) = shape.split_once('x').unwrap_or((shape, "1"));
     let inputs =
         inputs.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().expect("an input")).collect();
-    stage_plan(
+    let plan = stage_plan(
         index.parse().expect("an index"),
         tasks.parse().expect("tasks"),
         slots.parse().expect("slots"),
         inputs,
         determinism,
-    )
+    );
+    StagePlan { coalescing: target.map(coalescing), ..plan }
 }
 
 fn read_file(path: &str) -> WrittenFile {
@@ -381,6 +392,9 @@ fn read_output(words: &[&str]) -> TaskOutput {
     TaskOutput {
         rows: 10,
         bytes: options(words).get("bytes").map_or(100, |text| parse_bytes(text).expect("a size")),
+        partition_bytes: options(words).get("parts").map_or(Vec::new(), |text| {
+            text.split(',').map(|bytes| bytes.parse().expect("bytes of a partition")).collect()
+        }),
         inline: words.contains(&"inline").then(|| vec![1, 2, 3]),
         files: if words.contains(&"files") { vec![read_file("f")] } else { Vec::new() },
         ..TaskOutput::default()

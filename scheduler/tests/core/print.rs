@@ -50,6 +50,10 @@ pub fn print_record(text: &mut String, record: &Record) {
         Record::StagesPlanned { job, step, plan, .. } => {
             writeln!(text, "record: {job} step {step} planned, {} stages", plan.stages.len())
         }
+        Record::StageCoalesced { stage, tasks } => {
+            let partitions: Vec<String> = tasks.iter().map(|task| format!("{:?}", task.partitions)).collect();
+            writeln!(text, "record: {stage} coalesced into {}", partitions.join(" "))
+        }
         Record::TaskFinished { task, attempt, worker, .. } => {
             writeln!(text, "record: {task} finished by {} on {worker}", print_id(*attempt))
         }

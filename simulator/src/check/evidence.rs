@@ -1,6 +1,7 @@
 //! What was really done to each job, and whether it explains how the job ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use windrow_model::{Failure, JobId, JobState, Limits, TaskId};
 
@@ -19,6 +20,8 @@ pub(crate) struct Evidence {
     deaths: BTreeMap<TaskId, u32>,
     /// Attempts that hung, and attempts whose output vanished, perhaps before anybody heard of their end.
     hangs: BTreeMap<TaskId, u32>,
+    /// The longest time for which the store did not answer.
+    store_was_down: Duration,
     pub plans_failed: BTreeSet<JobId>,
     pub commits_refused: BTreeSet<(JobId, u32)>,
     /// Jobs whose client has asked to cancel them.
@@ -49,6 +52,10 @@ impl Evidence {
         *self.hangs.entry(task).or_default() += 1;
     }
 
+    pub fn store_is_down(&mut self, lasts: Duration) {
+        self.store_was_down = self.store_was_down.max(lasts);
+    }
+
     /// S-13: the end follows from what was done to the job.
     pub fn explains(
         &self,
@@ -72,6 +79,9 @@ impl Evidence {
             (_, "disk-full") => {
                 self.reported(job, "disk-full") >= FULL_DISKS || self.most_failed(job) >= limits.attempts_max
             }
+            // A leader whose store is silent tells nobody what it has decided. The real one's clock stands still
+            // meanwhile; that of the simulated one goes on, so that it takes for hanging what was never told to run.
+            (_, "timed-out") if self.store_was_down >= limits.hang_timeout => true,
             (_, "panicked" | "unavailable" | "timed-out" | "internal") => self.most_failed(job) >= limits.attempts_max,
             (JobState::Queued | JobState::Running | JobState::Committing | JobState::Failed, _) => false,
         };

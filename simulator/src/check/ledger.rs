@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use windrow_model::{
-    AttemptId, JobId, JobState, MapOutputId, StageId, StagePlan, StepOutcome, TaskId, Timestamp, WorkerId, WorkerState,
+    AttemptId, JobId, JobState, MapOutputId, StageId, StagePlan, StepOutcome, TaskId, TaskPlan, Timestamp, WorkerId,
+    WorkerState,
 };
 use windrow_scheduler::{CommittedTask, Record, RunTask};
 
@@ -73,6 +74,9 @@ impl Ledger {
                 Ok(())
             }
             Record::StagesPlanned { job, step, plan, .. } => self.open_job(*job, "is planned")?.plan(*step, plan),
+            Record::StageCoalesced { stage, tasks } => {
+                self.open_job(stage.job, "coalesces a stage")?.coalesce(*stage, tasks)
+            }
             Record::TaskFinished { task, attempt, worker, .. } => {
                 let content = truth.content(*attempt);
                 ensure!(content.is_some_and(|content| content.task == *task), "S-10: {attempt} has not written {task}");
@@ -223,6 +227,21 @@ impl LedgerJob {
         self.stages.extend(plan.stages.iter().cloned());
         let (outcome, is_last) = (plan.outcome, plan.last);
         self.steps.push(LedgerStep { outcome, is_last, intent: None, is_finished: false });
+        Ok(())
+    }
+
+    /// The same partitions, each once, in tasks of which nobody has done any.
+    fn coalesce(&mut self, id: StageId, tasks: &[TaskPlan]) -> Result<(), String> {
+        let stage = self.stages.get_mut(id.index as usize).ok_or_else(|| format!("S-10: {id} is not planned"))?;
+        let sorted = |tasks: &[TaskPlan]| {
+            let mut all: Vec<u32> = tasks.iter().flat_map(|task| task.partitions.iter().copied()).collect();
+            all.sort_unstable();
+            all
+        };
+        ensure!(sorted(tasks) == sorted(&stage.tasks), "S-10: {id} is coalesced into other partitions");
+        let touched = self.outputs.keys().any(|task| task.stage == id);
+        ensure!(!touched, "S-10: {id} is coalesced when a task of it has been done");
+        stage.tasks = tasks.to_vec();
         Ok(())
     }
 

@@ -121,6 +121,10 @@ impl Judge {
         }
     }
 
+    pub fn store_is_down(&mut self, lasts: Duration) {
+        self.evidence.store_is_down(lasts);
+    }
+
     /// S-6, S-7.
     pub fn task_started(&mut self, run: &RunTask, worker: u32, now: Timestamp) {
         self.counter.attempt_started();
@@ -191,6 +195,10 @@ impl Judge {
         match record {
             Record::StepFinished { job, step, .. } => self.step_finished(*job, *step, now),
             Record::JobEnded { job, state, code, .. } => self.job_ended(*job, *state, code, now),
+            Record::StageCoalesced { tasks, .. } => {
+                let partitions: usize = tasks.iter().map(|task| task.partitions.len()).sum();
+                (tasks.len()..partitions).for_each(|_| self.counter.count("task", "put together"));
+            }
             Record::JobSubmitted { .. }
             | Record::JobAdmitted { .. }
             | Record::StagesPlanned { .. }

@@ -228,11 +228,17 @@ fn output_of(run: &RunTask, cx: &mut Cx) -> TaskOutput {
     TaskOutput {
         rows: 1,
         bytes,
-        partition_bytes: Vec::new(),
+        partition_bytes: shares(bytes, run.output_partitions),
         inline: (run.is_result && bytes <= INLINE_BYTES_MAX).then(|| vec![1]),
         files: fragment.filter(|fragment| fragment.writes_files).map(|_| file()).into_iter().collect(),
         ..TaskOutput::default()
     }
+}
+
+/// Uneven, as keys are.
+fn shares(bytes: u64, partitions: u32) -> Vec<u64> {
+    let weights = u64::from(partitions) * u64::from(partitions + 1) / 2;
+    (1..=u64::from(partitions)).map(|weight| bytes / weights.max(1) * weight).collect()
 }
 
 fn fate_of(faults: &Faults, rng: &mut Rng) -> Fate {

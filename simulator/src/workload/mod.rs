@@ -8,7 +8,7 @@ mod text;
 
 use std::time::Duration;
 
-use windrow_model::Determinism;
+use windrow_model::{Coalescing, Determinism};
 
 pub use text::ParseJobsError;
 
@@ -65,6 +65,8 @@ pub struct StageShape {
     /// Reads the tables of all earlier statements too.
     pub reads_tables: bool,
     pub determinism: Determinism,
+    /// Small partitions may be run together. The stages it reads divide their rows among its tasks.
+    pub coalescing: Option<Coalescing>,
 }
 
 impl Workload {
@@ -103,6 +105,7 @@ impl StageShape {
             inputs: Vec::new(),
             reads_tables: false,
             determinism: Determinism::Unordered,
+            coalescing: None,
         }
     }
 

@@ -49,7 +49,10 @@ pub(crate) fn plan_step(
         let index = request.first_stage + place;
         let fragment = hash_of(request.job, index, nonce);
         fragments.insert(fragment, fragment_of(step, stage));
-        stages.push(plan_stage(stage, index, request.first_stage, &tables, fragment));
+        let readers = step.stages.iter().filter(|reader| reader.inputs.contains(&place) && reader.coalescing.is_some());
+        let output_partitions = readers.map(|reader| reader.tasks).next().unwrap_or(1);
+        let plan = plan_stage(stage, index, request.first_stage, &tables, fragment);
+        stages.push(StagePlan { output_partitions, ..plan });
     }
     StepPlan { outcome: outcome_of(step, request.first_stage), stages, last }
 }
@@ -99,6 +102,7 @@ fn plan_stage(stage: &StageShape, index: u32, first_stage: u32, tables: &[u32], 
         inputs: own.chain(tables).map(|stage| StageInput { stage }).collect(),
         output_partitions: 1,
         determinism: stage.determinism,
+        coalescing: stage.coalescing,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windrow_model::Determinism;
+use windrow_model::{Coalescing, Determinism};
 
 use crate::rng::Rng;
 use crate::workload::{JobShape, OutcomeShape, StageShape, StepShape, Workload};
@@ -62,6 +62,8 @@ fn random_stage(rng: &mut Rng, scale: Scale, indeterminate: f64, index: u32) -> 
         (false, true) => Determinism::Unordered,
         (false, false) => Determinism::Determinate,
     };
+    let coalescing = Coalescing { target_bytes: rng.between(1, 400 << 20), in_order: rng.chance(0.3) };
+    stage.coalescing = rng.chance(0.5).then_some(coalescing);
     stage
 }
 

@@ -42,6 +42,7 @@ impl World {
                 self.after(lasts, Relief::Mend { cut });
             }
             Action::StoreDown { lasts } => {
+                cx.judge.store_is_down(lasts);
                 self.store.down += 1;
                 self.after(lasts, Relief::StoreUp);
             }

@@ -8,9 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use windrow_model::{
-    AttemptId, Determinism, ErrorKind, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState, MapOutputId,
-    OutputMode, OutputSpec, Program, StageId, StageInput, StagePlan, StepOutcome, StepPlan, TableFormat, TableSpec,
-    TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState, WrittenFile,
+    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState,
+    MapOutputId, OutputMode, OutputSpec, Program, StageId, StageInput, StagePlan, StepOutcome, StepPlan, TableFormat,
+    TableSpec, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState, WrittenFile,
 };
 use windrow_scheduler::{AttemptRun, Blamed, CommittedTask, Record, WorkerSpec};
 
@@ -27,6 +27,8 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
         (output_id(), worker(), task_output(), run(), at()).prop_map(|(id, worker, output, run, at)| {
             Record::TaskFinished { task: id.task, attempt: id.attempt, worker, output, run, at }
         }),
+        (output_id(), vec(task_plan(), 0..3))
+            .prop_map(|(id, tasks)| Record::StageCoalesced { stage: id.task.stage, tasks }),
         attempt_failed(),
         vec(output_id(), 0..4).prop_map(|outputs| Record::OutputsLost { outputs }),
         (vec(output_id(), 0..4), worker()).prop_map(|(outputs, to)| Record::OutputsMoved { outputs, to }),
@@ -146,8 +148,10 @@ fn step_plan() -> impl Strategy<Value = StepPlan> {
 fn stage_plan() -> impl Strategy<Value = StagePlan> {
     let determinism = select(vec![Determinism::Determinate, Determinism::Unordered, Determinism::Indeterminate]);
     let inputs = vec(any::<u32>().prop_map(|stage| StageInput { stage }), 0..3);
-    (any::<[u32; 2]>(), text(), any::<[u8; 16]>(), vec(task_plan(), 0..3), inputs, determinism).prop_map(
-        |([index, output_partitions], label, fragment, tasks, inputs, determinism)| StagePlan {
+    let coalescing = option::of((any::<u64>(), any::<bool>()))
+        .prop_map(|how| how.map(|(target_bytes, in_order)| Coalescing { target_bytes, in_order }));
+    (any::<[u32; 2]>(), text(), any::<[u8; 16]>(), vec(task_plan(), 0..3), inputs, determinism, coalescing).prop_map(
+        |([index, output_partitions], label, fragment, tasks, inputs, determinism, coalescing)| StagePlan {
             index,
             label,
             fragment: FragmentHash(fragment),
@@ -155,6 +159,7 @@ fn stage_plan() -> impl Strategy<Value = StagePlan> {
             inputs,
             output_partitions,
             determinism,
+            coalescing,
         },
     )
 }

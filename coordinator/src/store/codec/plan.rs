@@ -1,7 +1,7 @@
 //! Planned steps.
 
 use bytes::Bytes;
-use windrow_model::{Determinism, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan};
+use windrow_model::{Coalescing, Determinism, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan};
 
 use super::id::fragment_hash;
 use super::invalid::{Invalid, all, each};
@@ -51,7 +51,7 @@ fn outcome(outcome: Option<pb::Outcome>) -> Result<StepOutcome, Invalid> {
 
 impl From<&StagePlan> for pb::StagePlan {
     fn from(stage: &StagePlan) -> Self {
-        let StagePlan { index, label, fragment, tasks, inputs, output_partitions, determinism } = stage;
+        let StagePlan { index, label, fragment, tasks, inputs, output_partitions, determinism, coalescing } = stage;
         pb::StagePlan {
             index: *index,
             label: label.clone(),
@@ -60,6 +60,8 @@ impl From<&StagePlan> for pb::StagePlan {
             inputs: inputs.iter().map(|StageInput { stage }| *stage).collect(),
             output_partitions: *output_partitions,
             determinism: pb::Determinism::from(*determinism).into(),
+            coalescing: coalescing
+                .map(|Coalescing { target_bytes, in_order }| pb::Coalescing { target_bytes, in_order }),
         }
     }
 }
@@ -76,6 +78,9 @@ impl TryFrom<pb::StagePlan> for StagePlan {
             tasks: stage.tasks.into_iter().map(Into::into).collect(),
             inputs: stage.inputs.into_iter().map(|stage| StageInput { stage }).collect(),
             output_partitions: stage.output_partitions,
+            coalescing: stage
+                .coalescing
+                .map(|pb::Coalescing { target_bytes, in_order }| Coalescing { target_bytes, in_order }),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Records. A new kind breaks the build here, and its number in `journal.proto` is for ever.
 
-use windrow_model::{JobId, JobState, Timestamp, WorkerId, WorkerState};
+use windrow_model::{JobId, JobState, StageId, Timestamp, WorkerId, WorkerState};
 use windrow_scheduler::Record;
 
 use super::invalid::{Invalid, all, each, named, required};
@@ -39,6 +39,9 @@ impl From<&Record> for pb::Record {
             Record::OutputsLost { outputs } => Kind::OutputsLost(pb::OutputsLost { outputs: each(outputs) }),
             Record::OutputsMoved { outputs, to } => {
                 Kind::OutputsMoved(pb::OutputsMoved { outputs: each(outputs), to: to.0 })
+            }
+            Record::StageCoalesced { stage, tasks } => {
+                Kind::StageCoalesced(pb::StageCoalesced { job: stage.job.0, stage: stage.index, tasks: each(tasks) })
             }
             Record::CommitIntended { job, step, tasks, at } => {
                 Kind::CommitIntended(pb::CommitIntended { job: job.0, step: *step, tasks: each(tasks), at_us: at.0 })
@@ -87,6 +90,11 @@ impl TryFrom<pb::Record> for Record {
             Kind::OutputsLost(lost) => Ok(Record::OutputsLost { outputs: all(lost.outputs)? }),
             Kind::OutputsMoved(moved) => {
                 Ok(Record::OutputsMoved { outputs: all(moved.outputs)?, to: WorkerId(moved.to) })
+            }
+            Kind::StageCoalesced(coalesced) => {
+                let stage = StageId { job: JobId(coalesced.job), index: coalesced.stage };
+                let tasks = coalesced.tasks.into_iter().map(Into::into).collect();
+                Ok(Record::StageCoalesced { stage, tasks })
             }
             Kind::CommitIntended(intended) => intended.try_into(),
             Kind::StepFinished(finished) => Ok(finished.into()),

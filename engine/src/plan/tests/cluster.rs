@@ -17,11 +17,12 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{TryStreamExt, future};
-use windrow_model::{AttemptId, Determinism, JobId, MapOutputId, StageId, TaskId, WorkerId};
+use windrow_model::{AttemptId, Determinism, JobId, MapOutputId, StageId, TaskId, TaskPlan, WorkerId};
 
 use super::bed::Planner;
 use crate::plan::{
-    BuildSideBytes, CutStage, DecodedFragment, Distributed, OutputPartitioning, decode_fragment, distribute,
+    BuildSideBytes, CutStage, DecodedFragment, Distributed, OutputPartitioning, allow_coalescing, decode_fragment,
+    distribute,
 };
 use crate::session::{base_config, base_state};
 use crate::shuffle::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, StageSize, TaskInputs};
@@ -56,6 +57,24 @@ impl Outputs {
 pub(super) async fn run(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>> {
     let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
     let distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
+    run_stages(&distributed).await
+}
+
+/// The same with small partitions put together: two tasks do what each stage allows.
+pub(super) async fn run_coalesced(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>> {
+    let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
+    let mut distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
+    allow_coalescing(&mut distributed, 1, false);
+    for stage in &mut distributed.stages {
+        let Some(how) = stage.plan.coalescing else { continue };
+        let count = stage.plan.tasks.len() as u32;
+        let is_first = |partition: &u32| if how.in_order { *partition < count / 2 } else { *partition % 2 == 1 };
+        let (first, second): (Vec<u32>, Vec<u32>) = (0..count).partition(is_first);
+        let groups = [first, second].into_iter().filter(|partitions| !partitions.is_empty());
+        let task = |partitions| TaskPlan { partitions, slots: 1, input_bytes: 0 };
+        stage.plan.tasks = groups.map(task).collect();
+        stage.splits = vec![None; stage.plan.tasks.len()];
+    }
     run_stages(&distributed).await
 }
 

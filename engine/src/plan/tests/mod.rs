@@ -4,6 +4,7 @@
 
 mod bed;
 mod cluster;
+mod coalescing;
 mod fragments;
 mod one_worker;
 mod rows;

@@ -1,7 +1,7 @@
 //! Every kind of statement gives plain DataFusion's rows when it is cut into tasks, and when it runs whole.
 
 use super::bed::{Bed, listed, sorted};
-use super::cluster::run;
+use super::cluster::{run, run_coalesced};
 
 /// Compares the answers of plain DataFusion, of three partitions, of eight (more than files), and of one wide task.
 async fn check(bed: &Bed, sql: &str) {
@@ -12,6 +12,10 @@ async fn check(bed: &Bed, sql: &str) {
             Ok(got) => assert_eq!(sorted(&got), sorted(&expected), "{sql}\n{:?}", planner.spread),
             Err(error) => panic!("{sql}\n{:?}: {error}", planner.spread),
         }
+        match run_coalesced(&planner, sql).await {
+            Ok(got) => assert_eq!(sorted(&got), sorted(&expected), "{sql}\n{:?}, coalesced", planner.spread),
+            Err(error) => panic!("{sql}\n{:?}, coalesced: {error}", planner.spread),
+        }
     }
 }
 
@@ -21,6 +25,8 @@ async fn check_ordered(bed: &Bed, sql: &str) {
     let expected = listed(&bed.oracle(sql).await.unwrap());
     let got = listed(&run(&bed.tasks(3).await, sql).await.unwrap());
     assert_eq!(got, expected, "{sql}");
+    let got = listed(&run_coalesced(&bed.tasks(3).await, sql).await.unwrap());
+    assert_eq!(got, expected, "{sql}, coalesced");
 }
 
 /// With small build sides broadcast, and with all joins divided by their keys.
