@@ -38,6 +38,9 @@ pub struct EngineArgs {
     /// Counted rounds; one more round before them warms up and checks the answers.
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
+    /// No round before the counted ones: for engines that take many minutes.
+    #[arg(long)]
+    pub cold: bool,
     /// Windrow's worker processes.
     #[arg(long, default_value_t = 2)]
     workers: u32,

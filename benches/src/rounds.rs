@@ -34,7 +34,7 @@ pub async fn run(args: &EngineArgs, data: &Path, title: &str, cases: &[Case]) ->
     let mut engines = args.start(data).await?;
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(data.parent().unwrap_or(data))?;
     let mut figures = vec![vec![Figures::default(); cases.len()]; engines.len()];
-    for round in 0..=args.rounds {
+    for round in usize::from(args.cold)..=args.rounds {
         for (index, case) in cases.iter().enumerate() {
             let mut answers = Vec::new();
             for turn in 0..engines.len() {
