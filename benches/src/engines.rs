@@ -56,6 +56,9 @@ pub struct EngineArgs {
     /// Settings of Windrow's jobs, for example `windrow.order_joins=false`; may be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Draws the medians there, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
     /// Seconds without work after the last round, before Windrow's resident memory is printed.
     #[arg(long)]
     pub idle: Option<u64>,

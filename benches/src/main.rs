@@ -6,6 +6,7 @@ mod engines;
 mod latency;
 mod made;
 mod output;
+mod plot;
 mod process;
 mod profile;
 mod report;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::engines::{Engine, EngineArgs};
 use crate::output::Output;
+use crate::plot;
 use crate::report::{self, Figures};
 
 /// A statement that every engine runs.
@@ -58,6 +59,12 @@ pub async fn run(args: &EngineArgs, data: &Path, title: &str, cases: &[Case]) ->
     let names: Vec<&str> = engines.iter().map(Engine::name).collect();
     let labels: Vec<&str> = cases.iter().map(|case| case.label.as_str()).collect();
     report::print(&names, &labels, &figures);
+    if let Some(path) = &args.plot {
+        let walls =
+            |of_engine: &Vec<Figures>| of_engine.iter().map(|case| report::median(&case.wall_seconds)).collect();
+        let walls: Vec<Vec<f64>> = figures.iter().map(walls).collect();
+        plot::bars(path, title, &names, &labels, &walls)?;
+    }
     for engine in &engines {
         report::print_memory(engine.name(), engine.processes())?;
     }
