@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array,
 };
 use arrow::buffer::Buffer;
-use arrow::compute::BatchCoalescer;
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
@@ -98,7 +98,10 @@ impl Encoded {
 
 /// Turns the rows of one reduce partition into stored bytes.
 pub struct PartitionEncoder {
-    coalescer: BatchCoalescer,
+    /// Rows that wait to fill a batch, as they came: they are copied once, into the batch that is encoded.
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    waiting_bytes: usize,
     limits: BatchLimits,
     encoder: Option<StreamEncoder>,
     schema: SchemaRef,
@@ -109,24 +112,39 @@ pub struct PartitionEncoder {
 
 impl PartitionEncoder {
     pub fn new(schema: SchemaRef, limits: BatchLimits, compression: ShuffleCompression) -> Self {
-        // Batches that are large already are not worth another copy.
-        let coalescer = BatchCoalescer::new(Arc::clone(&schema), limits.rows)
-            .with_biggest_coalesce_batch_size(Some(limits.rows / 2));
-        let (index, crc) = Default::default();
-        PartitionEncoder { coalescer, limits, encoder: None, schema, compression, index, crc }
+        let (waiting, waiting_rows, waiting_bytes, index, crc) = Default::default();
+        PartitionEncoder {
+            waiting,
+            waiting_rows,
+            waiting_bytes,
+            limits,
+            encoder: None,
+            schema,
+            compression,
+            index,
+            crc,
+        }
     }
 
     /// Takes rows; gives each batch that became full.
     pub fn push(&mut self, batch: &RecordBatch, full: &mut Vec<Encoded>) -> Result<(), ArrowError> {
         let mut start = 0;
         while start < batch.num_rows() {
-            let rows = self.limits.rows.min(batch.num_rows() - start);
-            self.coalescer.push_batch(batch.slice(start, rows))?;
-            start += rows;
-            if self.coalescer.get_buffered_rows() > 0 && self.coalescer.size() > self.limits.bytes {
-                self.coalescer.finish_buffered_batch()?;
+            let left = batch.num_rows() - start;
+            let many = self.limits.rows / 2;
+            if left > many && self.waiting_rows > many {
+                self.encode_waiting(full)?;
             }
-            self.encode_completed(full)?;
+            let rows = batch.slice(start, left.min(self.limits.rows - self.waiting_rows));
+            start += rows.num_rows();
+            self.waiting_rows += rows.num_rows();
+            self.waiting_bytes += rows.columns().iter().map(bytes_of).sum::<usize>();
+            self.waiting.push(rows);
+            // Many rows that came together are not worth a copy.
+            let is_batch = self.waiting_rows > many && self.waiting.len() == 1;
+            if is_batch || self.waiting_rows >= self.limits.rows || self.waiting_bytes > self.limits.bytes {
+                self.encode_waiting(full)?;
+            }
         }
         Ok(())
     }
@@ -134,8 +152,7 @@ impl PartitionEncoder {
     /// Ends the partition: its last bytes and its index entry (without the offset). A partition without rows becomes no
     /// bytes, unless `always_schema` asks for a stream that tells the schema.
     pub fn finish(mut self, always_schema: bool, last: &mut Vec<Encoded>) -> Result<PartitionIndex, ArrowError> {
-        self.coalescer.finish_buffered_batch()?;
-        self.encode_completed(last)?;
+        self.encode_waiting(last)?;
         if always_schema || self.index.rows > 0 {
             let encoder = match self.encoder.take() {
                 Some(encoder) => encoder,
@@ -148,17 +165,23 @@ impl PartitionEncoder {
         Ok(self.index)
     }
 
-    fn encode_completed(&mut self, out: &mut Vec<Encoded>) -> Result<(), ArrowError> {
-        while let Some(batch) = self.coalescer.next_completed_batch() {
-            let batch = compact(batch)?;
-            self.index.rows += batch.num_rows() as u64;
-            let encoder = match &mut self.encoder {
-                Some(encoder) => encoder,
-                none => none.insert(StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?),
-            };
-            let buffers = encoder.encode(&batch)?;
-            out.push(self.noted(buffers));
-        }
+    /// Makes one batch of the rows that wait.
+    fn encode_waiting(&mut self, out: &mut Vec<Encoded>) -> Result<(), ArrowError> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        (self.waiting_rows, self.waiting_bytes) = (0, 0);
+        let batch = match waiting.len() {
+            0 => return Ok(()),
+            1 => waiting.swap_remove(0),
+            _ => concat_batches(&self.schema, &waiting)?,
+        };
+        let batch = compact(batch)?;
+        self.index.rows += batch.num_rows() as u64;
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
+            none => none.insert(StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?),
+        };
+        let buffers = encoder.encode(&batch)?;
+        out.push(self.noted(buffers));
         Ok(())
     }
 
@@ -167,6 +190,25 @@ impl PartitionEncoder {
         encoded.buffers().iter().for_each(|buffer| self.crc.update(buffer));
         self.index.len += encoded.len() as u64;
         encoded
+    }
+}
+
+/// About how many bytes the array's own rows take, whatever else its buffers hold.
+fn bytes_of(array: &ArrayRef) -> usize {
+    /// Views of longer values point into a buffer.
+    const INLINE: u32 = 12;
+    let lengths = |views: &[u128]| {
+        // The length is the lower half of a view's lower half.
+        let lengths = views.iter().map(|view| *view as u32).filter(|length| *length > INLINE);
+        size_of_val(views) + lengths.map(|length| length as usize).sum::<usize>()
+    };
+    match array.data_type() {
+        DataType::Utf8View => lengths(array.as_string_view().views()),
+        DataType::BinaryView => lengths(array.as_binary_view().views()),
+        fixed => match fixed.primitive_width() {
+            Some(width) => width * array.len(),
+            None => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
+        },
     }
 }
 
