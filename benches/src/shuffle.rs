@@ -146,7 +146,7 @@ async fn one_run(
     bytes: u64,
 ) -> anyhow::Result<Run> {
     let rows_per_map = bytes / ROW_BYTES / u64::from(maps);
-    let shared = peers.host().is_some();
+    let shared = peers.reads_locally();
     let cpu = processes.cpu_seconds()?;
     let told = writer.ask(&Ask::Map { job, maps, partitions, rows_per_map, shared })?;
     let requests = peers.requests();

@@ -61,7 +61,7 @@ pub struct StagePlan {
 /// How the partitions of a stage may be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coalescing {
-    /// Bytes that a task should read at least, as they are stored.
+    /// Bytes that a task should read, as they are stored; less where every slot is to have a task.
     pub target_bytes: u64,
     /// Tasks must stay in the order of their partitions, because their outputs are in order.
     pub in_order: bool,

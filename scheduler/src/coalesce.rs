@@ -4,6 +4,7 @@
 //! them are written. Then, once for each stage, before anything of it has been tried, its tasks are replaced by fewer
 //! ones of several partitions, the largest first. The decision is durable before any of the new tasks is told, and a
 //! stage that a new leader takes over keeps the tasks it has: what a task is never changes once somebody may know it.
+//! The partitions of a union of exchanges are more than those of each, and stay as they are.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,8 @@ const SPREAD_DIVISOR: u64 = 32;
 impl Scheduler {
     /// Settles the tasks of stages whose inputs have become complete.
     pub(crate) fn coalesce(&mut self, id: JobId, turn: &mut Turn<'_>) {
-        let slots = self.cluster_shape().map_or(1, |shape| shape.slots);
+        // Without workers there is time: how wide the cluster will be is not known.
+        let Some(slots) = self.cluster_shape().map(|shape| shape.slots) else { return };
         let Some(job) = self.jobs.get_mut(&id).filter(|job| job.state == JobState::Running && !job.recovering) else {
             return;
         };
@@ -121,7 +123,7 @@ fn neighbours(bytes: &[u64], total: u64, tasks: usize) -> Vec<Vec<u32>> {
     let mut groups: Vec<Vec<u32>> = Vec::new();
     let (mut before, mut last) = (0_u64, None);
     for (partition, bytes) in (0..).zip(bytes) {
-        // By the middle of the partition, on a line that `tasks` groups share. An empty one counts as one byte.
+        // By the middle of the partition, on a line that `tasks` groups share. If all are empty, one task has them.
         let middle = u128::from(before + bytes / 2) * tasks as u128 / u128::from(total.max(1));
         let group = Some(middle.min(tasks as u128 - 1));
         before += bytes;

@@ -5,6 +5,17 @@ use std::time::{Duration, Instant};
 /// A reading stays good for this long: peaks do not need finer steps, and many attempts ask.
 const READING_AGE_MAX: Duration = Duration::from_millis(50);
 
+/// Lets this process open as many files as the system allows it. Many systems start processes with 1,024, which is few
+/// for a worker: each of its larger map outputs is a file of memory.
+pub fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Without it fewer outputs are shared.
+        let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
 /// Resident memory of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resident {

@@ -63,6 +63,7 @@ struct Worker {
 
 impl Worker {
     async fn start(options: &WorkerOptions) -> Result<Worker, ErrorReport> {
+        process::allow_many_files();
         let work_dir = WorkDir::open(options.work_dir.as_deref())?;
         let resources = TaskResources {
             memory_bytes: options.memory_bytes,

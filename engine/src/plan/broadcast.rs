@@ -98,8 +98,8 @@ fn emits_build_rows(join_type: JoinType) -> bool {
 }
 
 /// Whether a join below `plan` fills a dynamic filter. It is complete when every partition of the join has reported,
-/// and a task executes one of them: it would wait for ever.
-pub(crate) fn waits_for_all_tasks(plan: &Arc<dyn ExecutionPlan>) -> bool {
+/// and a task executes a few of them, one after the other: it would wait for ever.
+pub(super) fn waits_for_all_tasks(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let waits = plan.is::<HashJoinExec>() && !plan.dynamic_expressions_produced().is_empty();
     (waits && partition_count(plan) > 1) || plan.children().into_iter().any(waits_for_all_tasks)
 }

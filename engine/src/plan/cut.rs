@@ -1,7 +1,8 @@
 //! Cuts a plan at its exchanges: what lies between two exchanges is a stage.
 //!
 //! The cut works from the leaves up. Where rows must cross workers, the plan below becomes a stage and a
-//! [`ShuffleReadExec`] takes its place. All tasks of a cut plan execute one partition of their stage's root.
+//! [`ShuffleReadExec`] takes its place. All tasks of a cut plan execute one partition of their stage's root, or
+//! several when the scheduler has put small ones together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -35,13 +35,13 @@ use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::ExecutionPlan;
 use windrow_model::StagePlan;
 
-pub(crate) use broadcast::waits_for_all_tasks;
 pub use coalescing::allow_coalescing;
 pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;
 pub use ranges::in_ranges;
 pub(crate) use scans::input_files;
+pub(crate) use shuffle_read::take_turns;
 pub use shuffle_read::{Reads, ShuffleReadExec};
 pub use spilling_join::BuildSideBytes;
 pub(crate) use spread::PARTITIONS_LIMIT;
@@ -52,7 +52,7 @@ pub use spread::{InputBytes, choose_spread, configure, input_bytes, table_bytes}
 pub enum Spread {
     /// The whole plan is one task with this many slots on one worker: exchanges stay in memory.
     Whole { slots: u32, why: String },
-    /// Each stage is made of tasks of one partition; exchanges aim at this many partitions.
+    /// Each stage is planned as tasks of one partition; exchanges aim at this many partitions.
     Tasks { partitions: u32, why: String },
 }
 

@@ -48,6 +48,13 @@ impl fmt::Display for Reads {
     }
 }
 
+/// Whether the partitions that one task executes of `plan` do so one after the other. Those that read parts of an
+/// exchange do: each was planned as a task of its own, and is to have the task's memory and threads to itself.
+pub(crate) fn take_turns(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let reads_a_part = plan.downcast_ref::<ShuffleReadExec>().is_some_and(|read| read.reads == Reads::Partition);
+    reads_a_part || plan.children().into_iter().any(take_turns)
+}
+
 /// Reads the map outputs of a stage. `execute` needs [`TaskInputs`] among the session config's extensions.
 #[derive(Clone, Debug)]
 pub struct ShuffleReadExec {

@@ -10,15 +10,26 @@ use std::ops::{Deref, Range};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
 
-/// Addresses that a segment reserves, in bytes: it can hold as much. They cost nothing until they are used.
-const SEGMENT_BYTES: u64 = 1 << 30;
+/// What a segment can hold, in bytes. It is freed as a whole, when nobody reads any of it: a reader that keeps a few rows
+/// keeps no more than this.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Part of the mappings that the system allows a process which segments, and what is read of others, may take each:
+/// allocators and threads need some, too.
+const MAPPINGS_DIVISOR: u64 = 4;
+
+/// What Linux allows unless it was told otherwise (`vm.max_map_count`).
+const MAPPINGS_DEFAULT: u64 = 65_530;
+
+/// Mappings of other processes' segments.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Chunks begin at multiples of this, in bytes, as Arrow wants its buffers: so that readers need not copy them.
 const ALIGNMENT: u64 = 64;
@@ -37,7 +48,7 @@ pub struct Segments {
 #[derive(Debug)]
 pub struct Segment {
     file: File,
-    pages: Arc<MmapRaw>,
+    pages: Arc<Own>,
     /// Bytes that are written or about to be.
     end: AtomicU64,
     name: SegmentName,
@@ -55,9 +66,50 @@ pub struct SegmentName {
 }
 
 /// Part of a mapping; keeps all of it.
-struct Mapped {
-    pages: Arc<MmapRaw>,
+struct Mapped<P> {
+    pages: Arc<P>,
     range: Range<usize>,
+}
+
+/// A mapping that is counted.
+struct Counted(MmapRaw);
+
+impl Counted {
+    fn new(pages: MmapRaw) -> Counted {
+        MAPPED.fetch_add(1, Ordering::Relaxed);
+        Counted(pages)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsRef<MmapRaw> for Counted {
+    fn as_ref(&self) -> &MmapRaw {
+        &self.0
+    }
+}
+
+/// A mapping of this process's own segment. Those are counted as segments.
+#[derive(Debug)]
+struct Own(MmapRaw);
+
+impl AsRef<MmapRaw> for Own {
+    fn as_ref(&self) -> &MmapRaw {
+        &self.0
+    }
+}
+
+/// How many mappings segments may take, and as many what is read of others.
+fn mappings_max() -> u64 {
+    static MAX: OnceLock<u64> = OnceLock::new();
+    *MAX.get_or_init(|| {
+        let told = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse().ok());
+        told.unwrap_or(MAPPINGS_DEFAULT) / MAPPINGS_DIVISOR
+    })
 }
 
 impl Segments {
@@ -66,10 +118,10 @@ impl Segments {
         Arc::new(Segments { live: AtomicUsize::new(0), most })
     }
 
-    /// As many as leave half of the files that this process may open to others.
+    /// As many as leave half of the files that this process may open, and enough mappings, to others.
     pub fn for_this_process() -> Arc<Segments> {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-        Segments::new((files / 2).min(1 << 16) as usize)
+        Segments::new((files / 2).min(mappings_max()) as usize)
     }
 
     /// A new, empty one; `None` if there are as many as there may be, or if the system refuses.
@@ -79,7 +131,7 @@ impl Segments {
         match create() {
             Ok((file, pages, name)) => {
                 let (end, segments) = (AtomicU64::new(0), Arc::clone(self));
-                Some(Arc::new(Segment { file, pages: Arc::new(pages), end, name, segments }))
+                Some(Arc::new(Segment { file, pages: Arc::new(Own(pages)), end, name, segments }))
             }
             Err(error) => {
                 self.live.fetch_sub(1, Ordering::Relaxed);
@@ -126,7 +178,13 @@ impl Segment {
             write(piece)?;
         }
         write(&small)?;
-        Some((mapped(&self.pages, start as usize..at as usize), start))
+        let bytes = Bytes::from_owner(Mapped { pages: Arc::clone(&self.pages), range: start as usize..at as usize });
+        Some((bytes, start))
+    }
+
+    /// Whether so many bytes fit, unless others are faster.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.end.load(Ordering::Relaxed).saturating_add(bytes) <= SEGMENT_BYTES
     }
 
     pub fn name(&self) -> SegmentName {
@@ -146,32 +204,42 @@ impl SegmentName {
     /// Errors: the process or its segment is gone, this process may not look into it, or the segment ends earlier.
     pub fn map(&self, extents: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
         let path: PathBuf = format!("/proc/{}/fd/{}", self.process, self.descriptor).into();
+        let other = |what: &str| Err(io::Error::new(io::ErrorKind::NotFound, what.to_owned()));
+        // The number may be that of something by now that must not even be opened.
+        let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() || metadata.ino() != self.inode {
+            return other("the segment is another file by now");
+        }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
+        let is_sealed = rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
         let start = extents.iter().map(|extent| extent.start).min().unwrap_or(0);
         let end = extents.iter().map(|extent| extent.end).max().unwrap_or(0);
-        let is_there = metadata.ino() == self.inode && end <= metadata.len();
-        if !is_there || extents.is_empty() || extents.iter().any(|extent| extent.is_empty()) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the segment is another one by now"));
+        if metadata.ino() != self.inode || !is_sealed || end > metadata.len() {
+            return other("the segment is another file by now, or ends earlier");
+        }
+        if extents.is_empty() || extents.iter().any(|extent| extent.is_empty()) {
+            return other("there is nothing to map");
+        }
+        if MAPPED.load(Ordering::Relaxed) as u64 >= mappings_max() {
+            return other("too much is mapped");
         }
         let pages = MmapOptions::new().offset(start).len((end - start) as usize).map_raw_read_only(&file)?;
-        let pages = Arc::new(pages);
+        let pages = Arc::new(Counted::new(pages));
         let within = |extent: &Range<u64>| (extent.start - start) as usize..(extent.end - start) as usize;
-        Ok(extents.iter().map(|extent| mapped(&pages, within(extent))).collect())
+        let part = |extent| Bytes::from_owner(Mapped { pages: Arc::clone(&pages), range: within(extent) });
+        Ok(extents.iter().map(part).collect())
     }
 }
 
-fn mapped(pages: &Arc<MmapRaw>, range: Range<usize>) -> Bytes {
-    Bytes::from_owner(Mapped { pages: Arc::clone(pages), range })
-}
-
-impl AsRef<[u8]> for Mapped {
+impl<P: AsRef<MmapRaw>> AsRef<[u8]> for Mapped<P> {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the range lies within the mapping and within the file, which cannot shrink; it was written before it
-        // was told to anybody, and is never written again.
+        let pages: &MmapRaw = (*self.pages).as_ref();
+        // SAFETY: the range lies within the mapping and within the file, which is sealed against shrinking; it was
+        // written before it was told to anybody, and is never written again.
         #[allow(unsafe_code)]
         unsafe {
-            std::slice::from_raw_parts(self.pages.as_ptr().add(self.range.start), self.range.len())
+            std::slice::from_raw_parts(pages.as_ptr().add(self.range.start), self.range.len())
         }
     }
 }
@@ -216,6 +284,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let segment = Segments::new(1).create().expect("memory files work here");
         segment.end.store(SEGMENT_BYTES - 4, Ordering::Relaxed);
+        assert!(segment.has_room(4) && !segment.has_room(5));
         assert!(segment.append(&[b"12345".to_vec()]).is_none());
     }
 }

@@ -83,8 +83,9 @@ pub struct OutputWriter {
     /// Locked before any partition, so that spilling and pushing cannot wait for each other.
     spilled: Mutex<Option<Spilled>>,
     spill_bytes: AtomicU64,
-    /// Where the next chunks go that are shared. Its memory comes back when all of them have been spilled.
+    /// Where the next chunks go that are shared.
     segment: Mutex<Option<Arc<Segment>>>,
+    /// Bytes that were encoded so far.
     kept_bytes: AtomicU64,
 }
 
@@ -176,6 +177,8 @@ impl OutputWriter {
         let fits = {
             let mut writer = self.partitions[partition].lock();
             writer.encoder.push(rows, &mut encoded)?;
+            let bytes: usize = encoded.iter().map(Encoded::len).sum();
+            self.kept_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             let chunks = encoded.iter().map(|encoded| self.kept(encoded));
             let known = writer.chunks.len();
             writer.chunks.extend(chunks);
@@ -198,11 +201,11 @@ impl OutputWriter {
     /// Where the next `bytes` are shared, if the output is large enough to share anything.
     fn segment(&self, bytes: u64) -> Option<Arc<Segment>> {
         let segments = self.place.segments.as_ref()?;
-        if self.kept_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes < SHARED_BYTES_MIN {
+        if self.kept_bytes.load(Ordering::Relaxed) < SHARED_BYTES_MIN {
             return None;
         }
         let mut segment = self.segment.lock();
-        if segment.is_none() {
+        if !segment.as_ref().is_some_and(|segment| segment.has_room(bytes)) {
             *segment = segments.create();
         }
         segment.clone()
@@ -216,10 +219,13 @@ impl OutputWriter {
             Some(run) => run,
             none => none.insert(self.first_run()?),
         };
+        // Chunks that share a segment give their memory back together, when the last of them is dropped.
+        let mut written = Vec::with_capacity(self.partitions.len());
         for (partition, writer) in self.partitions.iter().enumerate() {
             let chunks = std::mem::take(&mut writer.lock().chunks);
             let bytes = run.append(partition, &chunks)?;
             self.spill_bytes.fetch_add(bytes, Ordering::Relaxed);
+            written.push(chunks);
         }
         Ok(())
     }

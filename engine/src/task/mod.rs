@@ -13,14 +13,13 @@ use datafusion::execution::memory_pool::{MemoryPool, PeakRecordingPool};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::prelude::SessionConfig;
 use tokio::task::{JoinError, JoinSet};
 use windrow_model::{AttemptId, ErrorKind, ErrorReport, Failure, MapOutputId, TaskId, TaskOutput, WrittenFile};
 
 use crate::errors;
 use crate::failpoint;
-use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment, waits_for_all_tasks};
+use crate::plan::{BuildSideBytes, DecodedFragment, OutputPartitioning, decode_fragment, take_turns};
 use crate::session;
 use crate::shuffle::{
     OutputPlace, OutputWriter, Segments, ShuffleCompression, ShuffleMemory, StoredOutput, TaskInputs,
@@ -86,7 +85,8 @@ pub struct TaskRequest {
     pub fragment: Bytes,
     /// `None` if the task reads no files.
     pub splits: Option<Bytes>,
-    /// Partitions of the fragment's plan; all run at once, so that no output of the plan stays unpolled.
+    /// Partitions of the fragment's plan. All run at once, so that no output of the plan stays unpolled, unless each reads
+    /// its part of an exchange.
     pub partitions: Vec<u32>,
     pub slots: u32,
     /// Reduce partitions of the output.
@@ -257,12 +257,10 @@ impl Attempt {
         let task = self.request.task;
         let out = Arc::new(self.rows_out()?);
         let mut threads = JoinSet::new();
-        // Partitions that wait for each other must all move; others take turns, so that each has the memory.
-        let plan = &self.decoded.plan;
-        let together = exchanges_rows(plan) || waits_for_all_tasks(plan);
-        let at_once = if together { usize::MAX } else { self.request.slots as usize };
+        // Others may wait for each other, and must all move.
+        let at_once = if take_turns(&self.decoded.plan) { 1 } else { usize::MAX };
         for &partition in &self.request.partitions {
-            if threads.len() >= at_once.max(1) {
+            if threads.len() >= at_once {
                 ended(threads.join_next().await, task)?;
             }
             let plan = Arc::clone(&self.decoded.plan);
@@ -316,11 +314,6 @@ impl Attempt {
 /// How the thread of one partition has ended.
 fn ended(thread: Option<Result<Result<(), Failure>, JoinError>>, task: TaskId) -> Result<(), Failure> {
     thread.unwrap_or(Ok(Ok(()))).map_err(|error| panicked(error, task))?
-}
-
-/// Whether rows of one partition of the plan become those of another within the process.
-fn exchanges_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.is::<RepartitionExec>() || plan.children().into_iter().any(exchanges_rows)
 }
 
 fn panicked(error: JoinError, task: TaskId) -> Failure {

@@ -73,7 +73,7 @@ impl WorkerSource {
     fn fetch(&self, parts: Vec<PartAt>) -> Pieces {
         let now = |part: PartAt| PartAt { at: self.moved.resolve(&part.at), ..part };
         let numbered = parts.into_iter().map(now).enumerate();
-        let is_local = |part: &PartAt| part.at.worker == self.me && self.peers.host().is_some();
+        let is_local = |part: &PartAt| part.at.worker == self.me && self.peers.reads_locally();
         let (local, remote): (Vec<_>, Vec<_>) = numbered.partition(|(_, part)| is_local(part));
         let mut streams = Vec::new();
         if !local.is_empty() {

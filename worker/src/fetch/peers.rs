@@ -54,7 +54,9 @@ pub struct Peers {
     limits: PeerLimits,
     channels: Mutex<BTreeMap<String, Channel>>,
     stores: Arc<Stores>,
-    /// What peers of this host know this process by; `None`: all bytes are sent.
+    /// Reads go past the network where they can.
+    local_reads: bool,
+    /// What peers of this host know this process by, if that can be known.
     host: Option<String>,
     mapped_bytes: AtomicU64,
     requests: AtomicU64,
@@ -63,17 +65,23 @@ pub struct Peers {
 impl Peers {
     pub fn new(limits: PeerLimits) -> Self {
         let (channels, mapped_bytes, requests) = Default::default();
-        Peers { limits, channels, stores: Stores::from_env(), host: host_identity(), mapped_bytes, requests }
+        let (stores, host) = (Stores::from_env(), host_identity());
+        Peers { limits, channels, stores, local_reads: true, host, mapped_bytes, requests }
     }
 
     /// The same, but all bytes go through the network, those of this process and of this host, too.
     pub fn through_the_network(self) -> Self {
-        Peers { host: None, ..self }
+        Peers { local_reads: false, ..self }
+    }
+
+    /// Outputs of this process are read where they are.
+    pub fn reads_locally(&self) -> bool {
+        self.local_reads
     }
 
     /// What peers of this host know this process by, if it may map what they share.
     pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
+        self.host.as_deref().filter(|_| self.local_reads)
     }
 
     pub fn note_mapped(&self, bytes: u64) {

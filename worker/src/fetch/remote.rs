@@ -82,9 +82,13 @@ impl PeerFetch {
                     continue;
                 }
                 Err(Broken::Reader) => return Ok(()),
-                Err(Broken::Place) => {
+                Err(Broken::Place) if !self.wants_bytes => {
                     self.wants_bytes = true;
                     continue;
+                }
+                Err(Broken::Place) => {
+                    let at = &self.parts[self.done].1.at;
+                    return Err(FetchError::corrupt(at, "the peer answers with places, and was asked for bytes"));
                 }
                 Err(Broken::Output(error)) => (Some(error), Status::not_found("it is not there")),
                 Err(Broken::Connection(status)) => (None, status),

@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 use windrow_model::format_bytes;
 
 use super::scans::{Partitions, needed_of_children, partition_count};
-use super::shuffle_read::ShuffleReadExec;
+use super::shuffle_read::{ShuffleReadExec, take_turns};
 use crate::shuffle::{StageSize, TaskInputs};
 use parts::{Part, Parts, Rows, StreamExec, each_build_row_is_alone};
 
@@ -66,16 +66,37 @@ pub(super) fn in_place_of(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execut
     }
 }
 
-/// Lets joins be divided of which one partition is executed when `wanted` ones of `plan` are: partitions of one join
-/// wait for each other, and share a collected build side.
+/// Lets joins be divided when `wanted` partitions of `plan` are executed: those of which one is, because partitions
+/// wait for each other and share a collected build side, and if partitions take turns also those of which several are,
+/// provided that a collected build side can be read again for each.
 pub(super) fn allow(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions) {
+    allow_below(plan, wanted, take_turns(plan));
+}
+
+fn allow_below(plan: &Arc<dyn ExecutionPlan>, wanted: &Partitions, take_turns: bool) {
     let node: &dyn Any = plan.as_ref();
-    if let Some(join) = node.downcast_ref::<SpillingJoinExec>() {
-        join.allowed.store(wanted.len() == 1 && can_be_divided(&join.join), Ordering::Relaxed);
+    if let Some(SpillingJoinExec { join, allowed, .. }) = node.downcast_ref::<SpillingJoinExec>() {
+        let alone = *join.partition_mode() != PartitionMode::CollectLeft || is_read_as_it_is(join.left());
+        let allow = (wanted.len() == 1 || (take_turns && alone)) && can_be_divided(join);
+        allowed.store(allow, Ordering::Relaxed);
     }
     for (child, needed) in plan.children().into_iter().zip(needed_of_children(plan, wanted)) {
-        allow(child, &needed);
+        allow_below(child, &needed, take_turns);
     }
+}
+
+/// Of each join of a decoded plan, whether it may be divided.
+#[cfg(test)]
+pub(super) fn may_be_divided(plan: &Arc<dyn ExecutionPlan>) -> Vec<bool> {
+    let node: &dyn Any = plan.as_ref();
+    let own = node.downcast_ref::<SpillingJoinExec>().map(|join| join.allowed.load(Ordering::Relaxed));
+    own.into_iter().chain(plan.children().into_iter().flat_map(may_be_divided)).collect()
+}
+
+/// Rows of an exchange, of which at most columns are left out.
+fn is_read_as_it_is(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<ShuffleReadExec>()
+        || plan.downcast_ref::<ProjectionExec>().is_some_and(|projection| is_read_as_it_is(projection.input()))
 }
 
 /// What one partition of `plan` may be expected to have, if it is read from an exchange as it is.

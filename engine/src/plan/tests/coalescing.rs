@@ -3,7 +3,9 @@
 use windrow_model::Coalescing;
 
 use super::bed::Bed;
-use crate::plan::allow_coalescing;
+use super::cluster::worker_state;
+use crate::plan::spilling_join::may_be_divided;
+use crate::plan::{allow_coalescing, decode_fragment};
 
 /// By stage, in order.
 async fn allowed(bed: &Bed, sql: &str, keeps_root: bool) -> Vec<bool> {
@@ -33,4 +35,20 @@ async fn tasks_that_are_read_one_by_one_may_not() {
     assert_eq!(allowed(&bed, grouped, true).await, [false, false], "a table of later statements");
     let sorted = format!("{grouped} ORDER BY region");
     assert_eq!(allowed(&bed, &sorted, false).await, [false, false, false], "sorted runs");
+}
+
+#[tokio::test]
+async fn joins_of_several_partitions_may_be_divided_as_those_of_one() {
+    for bed in [Bed::without_broadcast(), Bed::new()] {
+        let sql = "SELECT o.region, c.level, count(*) FROM orders o JOIN customers c ON o.customer = c.id \
+                   GROUP BY o.region, c.level";
+        let distributed = bed.tasks(8).await.distribute(sql).await;
+        for stage in distributed.stages.iter().filter(|stage| stage.splits.iter().all(Option::is_none)) {
+            let joins = |partitions: &[u32]| {
+                may_be_divided(&decode_fragment(&stage.fragment, None, partitions, &worker_state()).unwrap().plan)
+            };
+            let several: Vec<u32> = (0..stage.plan.tasks.len() as u32).collect();
+            assert_eq!(joins(&several), joins(&[0]), "{}", stage.plan.label);
+        }
+    }
 }
