@@ -45,8 +45,8 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 /// The line of `/proc/PID/status` that starts with `name`.
 fn resident_bytes(pid: u32, name: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in status"))?;
+    // A process that has ended, and that its parent has not asked about, has no memory.
+    let Some(line) = status.lines().find_map(|line| line.strip_prefix(name)) else { return Ok(0) };
     let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib * 1024)
 }
