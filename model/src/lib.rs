@@ -19,8 +19,8 @@ pub use id::{AttemptId, FragmentHash, JobId, MapOutputId, ParseIdError, StageId,
 pub use job::{JobSpec, OutputFormat, OutputMode, OutputSpec, Program, TableFormat, TableSpec};
 pub use limits::{Exclusion, Limits, Speculation};
 pub use plan::{
-    ClusterShape, Coalescing, Determinism, StageInput, StagePlan, StepOutcome, StepPlan, TaskOutput, TaskPlan,
-    WrittenFile,
+    ClusterShape, Coalescing, Determinism, InputShare, StageInput, StagePlan, StepOutcome, StepPlan, TaskOutput,
+    TaskPlan, WrittenFile,
 };
 pub use size::{ParseSizeError, format_bytes, parse_bytes, parse_duration};
 pub use state::{AttemptState, JobState, StageState, WorkerState};

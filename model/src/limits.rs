@@ -184,7 +184,7 @@ impl Default for Speculation {
             enabled: true,
             finished_percent_min: 50,
             slower_than_median_percent: 200,
-            runtime_min: Duration::from_secs(2),
+            runtime_min: Duration::from_millis(500),
             live_max_per_job_percent: 10,
         }
     }

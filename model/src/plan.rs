@@ -58,23 +58,43 @@ pub struct StagePlan {
     pub coalescing: Option<Coalescing>,
 }
 
-/// How the partitions of a stage may be put together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the partitions of a stage may be put together or shared among tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coalescing {
     /// Bytes that a task should read, as they are stored; less where every slot is to have a task.
     pub target_bytes: u64,
     /// Tasks must stay in the order of their partitions, because their outputs are in order.
     pub in_order: bool,
+    /// Input stages, of one of which several tasks may read a share each: what the fragment makes of the shares, each
+    /// with all of the other inputs, is together what it makes of the whole.
+    pub shareable: Vec<u32>,
 }
 
 /// One task: which partitions of the fragment it executes, with how many threads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskPlan {
     pub partitions: Vec<u32>,
+    /// Set if other tasks execute the same partition with the other shares of an input.
+    pub share: Option<InputShare>,
     /// Slots the task can use; it may be given fewer (never less than one).
     pub slots: u32,
     /// Bytes of the input splits, for placement and progress; 0 if unknown.
     pub input_bytes: u64,
+}
+
+/// A part of the map outputs of one input stage: those of the tasks whose index leaves `index` when divided by `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputShare {
+    pub stage: u32,
+    pub index: u32,
+    pub of: u32,
+}
+
+impl InputShare {
+    /// Whether the output of this task of the stage is part of it.
+    pub fn has(self, task: u32) -> bool {
+        task % self.of.max(1) == self.index
+    }
 }
 
 /// An edge of the stage graph.

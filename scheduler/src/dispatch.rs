@@ -260,12 +260,14 @@ fn passed_on(kept: Reservation, stage: &Stage, head: u32, wish: &Wish) -> Reserv
 }
 
 fn run_task(stage: &Stage, task: TaskId, attempt: AttemptId, try_number: u32, slots: u32, inputs: Inputs) -> RunTask {
+    let plan = &stage.plan.tasks[task.index as usize];
     RunTask {
         task,
         attempt,
         try_number,
         fragment: stage.plan.fragment,
-        partitions: stage.plan.tasks[task.index as usize].partitions.clone(),
+        partitions: plan.partitions.clone(),
+        share: plan.share,
         slots,
         output_partitions: stage.plan.output_partitions,
         is_result: stage.role == StageRole::Result,

@@ -32,7 +32,11 @@ impl Scheduler {
             }
             // The attempt that is still live decides.
             Decision::FailJob(_) => {}
-            Decision::Retry | Decision::RetryWithMoreMemory => self.requeue(id, Duration::ZERO, turn),
+            Decision::Retry => self.requeue(id, Duration::ZERO, turn),
+            Decision::RetryWithMoreMemory => {
+                self.requeue(id, Duration::ZERO, turn);
+                self.spare_others(id);
+            }
             Decision::RetryElsewhere { after } => self.requeue(id, after, turn),
             Decision::RerunProducer { output } => {
                 self.requeue(id, Duration::ZERO, turn);
@@ -155,6 +159,16 @@ impl Scheduler {
         stage.queue(id.index, turn.now, Some(until));
         if until > turn.now {
             self.deadlines.add(until, Due::Backoff(id.stage));
+        }
+    }
+
+    /// What a task has learned about memory, the tasks of its stage that have not begun need not learn again.
+    fn spare_others(&mut self, id: TaskId) {
+        let first = self.task_of(id).is_some_and(|task| task.trouble().out_of_memory == 1);
+        let Some(stage) = self.stage_mut(id.stage) else { return };
+        stage.out_of_memory += u32::from(first);
+        if stage.needs_whole_workers() {
+            stage.ask_for_whole_workers();
         }
     }
 

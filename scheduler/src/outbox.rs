@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use windrow_model::{
-    AttemptId, AttemptState, ClusterShape, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState, MapOutputId,
-    StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState,
-    WrittenFile,
+    AttemptId, AttemptState, ClusterShape, ErrorReport, Failure, FragmentHash, InputShare, JobId, JobSpec, JobState,
+    MapOutputId, StageId, StageState, StepOutcome, StepPlan, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId,
+    WorkerState, WrittenFile,
 };
 
 use crate::{Blamed, RequestId, WorkerSpec};
@@ -172,6 +172,8 @@ pub struct RunTask {
     pub try_number: u32,
     pub fragment: FragmentHash,
     pub partitions: Vec<u32>,
+    /// Which part of an input it reads, if others share its partition.
+    pub share: Option<InputShare>,
     /// Slots granted, at least 1.
     pub slots: u32,
     pub output_partitions: u32,

@@ -18,7 +18,7 @@ use crate::stage::Stage;
 use crate::task::Task;
 
 /// Wait before slow attempts that found no slot, or no room in the job's allowance, are looked at again.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Second attempts at one task: if even those are slow or fail, the task is slow by itself.
 const PER_TASK_MAX: u32 = 2;

@@ -24,6 +24,9 @@ pub(crate) enum StageRole {
     Count,
 }
 
+/// Tasks that must run out of memory before others are spared the same: one may be the exception.
+const OUT_OF_MEMORY_MIN: u32 = 2;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     pub id: StageId,
@@ -61,6 +64,8 @@ pub(crate) struct Stage {
     pub bytes: u64,
     /// Of each reduce partition, over the first output of each task; empty before the first.
     pub partition_bytes: Vec<u64>,
+    /// Tasks that have run out of memory.
+    pub out_of_memory: u32,
     /// Of successful attempts.
     pub durations: Durations,
     /// A look at slow attempts is due some time.
@@ -98,6 +103,7 @@ impl Stage {
             rows: 0,
             bytes: 0,
             partition_bytes: Vec::new(),
+            out_of_memory: 0,
             durations: Durations::default(),
             watched: false,
             inputs: None,
@@ -171,6 +177,22 @@ impl Stage {
             TaskState::Idle | TaskState::Live | TaskState::Available { .. } | TaskState::Expected { .. } => return,
         }
         task.state = TaskState::Idle;
+    }
+
+    /// Whether so many of its tasks have run out of memory that the others would, too.
+    pub fn needs_whole_workers(&self) -> bool {
+        self.out_of_memory >= OUT_OF_MEMORY_MIN && self.out_of_memory > self.available
+    }
+
+    /// Tasks that wait get a worker to themselves.
+    pub fn ask_for_whole_workers(&mut self) {
+        let waiting: Vec<u32> = self.backlog.tasks().map(|(_, index)| index).collect();
+        for index in waiting {
+            let TaskState::Pending { since } = self.tasks[index as usize].state else { continue };
+            self.unqueue(index);
+            self.tasks[index as usize].trouble_mut().whole_worker = true;
+            self.queue(index, since, None);
+        }
     }
 
     /// Makes tasks pending whose back-off has ended.

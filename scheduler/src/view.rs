@@ -2,7 +2,7 @@
 
 use windrow_model::{
     AttemptId, AttemptState, ErrorReport, Failure, JobId, JobSpec, JobState, StageId, StageState, StepOutcome, TaskId,
-    TaskOutput, Timestamp, WorkerId, WorkerState,
+    TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState,
 };
 
 use crate::job::{Job, Reason, Step, StepPhase};
@@ -207,9 +207,11 @@ impl<'a> StageView<'a> {
         self.stage.tasks.len() as u32
     }
 
-    /// Partitions that its tasks run: more than there are tasks if small ones are run together.
+    /// Partitions that its tasks run: more than there are tasks if small ones are run together, and fewer if several
+    /// tasks share one.
     pub fn partitions(&self) -> u32 {
-        self.stage.plan.tasks.iter().map(|task| task.partitions.len() as u32).sum()
+        let first = |task: &&TaskPlan| task.share.is_none_or(|share| share.index == 0);
+        self.stage.plan.tasks.iter().filter(first).map(|task| task.partitions.len() as u32).sum()
     }
 
     pub fn tasks_done(&self) -> u32 {

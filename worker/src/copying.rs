@@ -82,6 +82,12 @@ impl Copy {
         match piece {
             PartBytes::Chunk { bytes, .. } => self.keep(bytes),
             PartBytes::End { end, .. } => self.end(end),
+            PartBytes::Small(parts) => parts.into_iter().try_for_each(|small| {
+                if !small.bytes.is_empty() {
+                    self.keep(small.bytes)?;
+                }
+                self.end(small.end)
+            }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::{AbortHandle, AbortRegistration, Abortable};
 use parking_lot::Mutex;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 use windrow_engine::failpoint;
@@ -41,6 +41,10 @@ impl CpuThreads {
         Ok(CpuThreads(Some(runtime)))
     }
 
+    pub fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("W-1: the threads live until they are dropped").handle()
+    }
+
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.as_ref().expect("W-1: the threads live until they are dropped").spawn(work);
     }
@@ -70,6 +74,7 @@ struct Running {
 #[derive(Default)]
 struct State {
     attempts: BTreeMap<AttemptId, RunningAttempt>,
+    started: u64,
     /// Successful attempts whose output is still wanted, reported or not: a coordinator that comes back is told.
     kept: BTreeMap<AttemptId, KeptAttempt>,
     /// Those of before the last reset that have written files: a commit may count on them, or nobody does any more.
@@ -126,7 +131,11 @@ impl Executor {
     pub fn start(&self, request: TaskRequest) {
         let (abort, registration) = AbortHandle::new_pair();
         let entry = RunningAttempt { task: request.task, progress: Arc::clone(&request.progress), abort };
-        self.running.state.lock().attempts.insert(request.attempt, entry);
+        {
+            let mut state = self.running.state.lock();
+            state.attempts.insert(request.attempt, entry);
+            state.started += 1;
+        }
         let span = tracing::info_span!(
             "attempt",
             job = %request.task.stage.job,
@@ -200,6 +209,16 @@ impl Executor {
 
     pub fn is_idle(&self) -> bool {
         self.running.state.lock().attempts.is_empty()
+    }
+
+    /// Attempts that were ever started.
+    pub fn started(&self) -> u64 {
+        self.running.state.lock().started
+    }
+
+    /// The threads that attempts run on.
+    pub fn threads(&self) -> &CpuThreads {
+        &self.threads
     }
 
     pub fn progress(&self) -> Vec<Progress> {

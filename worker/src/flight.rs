@@ -18,7 +18,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_engine::failpoint;
-use windrow_engine::shuffle::{SegmentName, StoredOutput, host_identity};
+use windrow_engine::shuffle::{PartitionIndex, SegmentName, StoredOutput, host_identity};
 use windrow_model::{JobId, MapOutputId, StageId, TaskId};
 use windrow_proto::{PartEnd, SharedBytes, ShuffleChunk, ShufflePart, ShuffleTicket};
 
@@ -31,6 +31,12 @@ pub const CHUNK_BYTES: usize = 256 << 10;
 
 /// Parts of less than this are sent to readers of the same host, too, in bytes: mapping them costs more.
 const SHARED_PART_BYTES_MIN: u64 = 64 << 10;
+
+/// Parts of at most so many bytes go together into one message: it costs more than their bytes.
+pub const SMALL_PART_BYTES_MAX: u64 = 16 << 10;
+
+/// Parts that go together, at most.
+pub const SMALL_PARTS_MAX: usize = 1024;
 
 /// Chunks that one message may tell the places of.
 const SHARED_CHUNKS_MAX: usize = 256;
@@ -135,16 +141,41 @@ impl Serving {
         self.offset += len;
         let end =
             (self.offset == entry.len).then_some(PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 });
-        let chunk = ShuffleChunk { part: self.part as u32, end, missing: false, shared };
+        let mut chunk = ShuffleChunk { part: self.part as u32, end, missing: false, shared, small: Vec::new() };
         match end {
             Some(_) => self.go_on(),
             None => self.output = Some(output),
         }
+        let bytes = if end.is_some() && len <= SMALL_PART_BYTES_MAX && chunk.shared.is_none() {
+            self.with_small(bytes, &mut chunk.small)
+        } else {
+            bytes
+        };
         Ok(Some(message(&chunk, bytes)))
     }
 
+    /// `bytes`, and after them those of small parts that follow and are in memory.
+    fn with_small(&mut self, bytes: Bytes, ends: &mut Vec<PartEnd>) -> Bytes {
+        let mut all = Vec::new();
+        while let Some((bytes_of_next, entry)) = self.next_small() {
+            if bytes.len() + all.len() + bytes_of_next.len() > CHUNK_BYTES || ends.len() >= SMALL_PARTS_MAX {
+                break;
+            }
+            all.extend_from_slice(&bytes_of_next);
+            ends.push(PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 });
+            self.go_on();
+        }
+        if ends.is_empty() { bytes } else { [&bytes[..], &all].concat().into() }
+    }
+
+    /// The next part, if it is small.
+    fn next_small(&self) -> Option<(Bytes, PartitionIndex)> {
+        let part = self.parts.get(self.part).filter(|part| part.offset == 0)?;
+        self.store.get(output_id(self.stage, part)?)?.small(part.partition, SMALL_PART_BYTES_MAX)
+    }
+
     fn missing(&mut self) -> FlightData {
-        let chunk = ShuffleChunk { part: self.part as u32, end: None, missing: true, shared: None };
+        let chunk = ShuffleChunk { part: self.part as u32, missing: true, ..ShuffleChunk::default() };
         self.go_on();
         message(&chunk, Bytes::new())
     }

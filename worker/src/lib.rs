@@ -9,6 +9,7 @@ mod executor;
 mod fetch;
 mod flight;
 mod fragments;
+mod idle;
 mod listen;
 mod options;
 mod process;

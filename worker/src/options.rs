@@ -37,6 +37,9 @@ pub struct WorkerOptions {
     pub compression: ShuffleCompression,
     /// Reads of map outputs of this process and of this host go past the network.
     pub local_reads: bool,
+    /// Called on each thread that runs attempts and on those of the network when nothing has run for a while: gives
+    /// memory that the allocator keeps back to the operating system.
+    pub give_back_memory: Option<fn()>,
     pub connect_patience: Duration,
     pub reconnect_patience: Duration,
 }
@@ -56,6 +59,7 @@ impl WorkerOptions {
             insecure: false,
             compression: ShuffleCompression::Lz4,
             local_reads: true,
+            give_back_memory: None,
             connect_patience: CONNECT_PATIENCE,
             reconnect_patience: RECONNECT_PATIENCE,
         }

@@ -120,7 +120,10 @@ impl Session {
         let source = Arc::clone(&self.source) as Arc<dyn ShuffleSource>;
         let size = |input: &StageOutputs| (input.stage, StageSize { rows: input.rows, bytes: input.bytes });
         let sizes = run.inputs.iter().map(size).collect();
-        let inputs = Arc::new(TaskInputs { source, stages: stages(task.stage.job, run.inputs)?, sizes });
+        let mut inputs = TaskInputs { source, stages: stages(task.stage.job, run.inputs)?, sizes };
+        if let Some(share) = run.share {
+            inputs.keep(share.into());
+        }
         Ok(TaskRequest {
             task,
             attempt,
@@ -131,7 +134,7 @@ impl Session {
             slots: run.slots,
             output_partitions: run.output_partitions,
             is_result: run.is_result,
-            inputs,
+            inputs: Arc::new(inputs),
             progress: Arc::new(TaskProgress::default()),
         })
     }

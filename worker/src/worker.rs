@@ -27,7 +27,7 @@ use crate::process::host_name;
 use crate::session::Session;
 use crate::store::ShuffleStore;
 use crate::work_dir::WorkDir;
-use crate::{flight, process};
+use crate::{flight, idle, process};
 
 /// First wait before another try to connect; doubled up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -57,6 +57,7 @@ struct Worker {
     moved: Arc<Moved>,
     flight_stop: CancellationToken,
     flight: AbortOnDropHandle<()>,
+    _idle: Option<AbortOnDropHandle<()>>,
     /// Dropped last: it removes the files of everything above.
     _work_dir: WorkDir,
 }
@@ -84,9 +85,12 @@ impl Worker {
         let threads = Arc::new(CpuThreads::new(options.slots)?);
         let peers = Peers::new(PeerLimits::for_memory(options.memory_bytes));
         let peers = if options.local_reads { peers } else { peers.through_the_network() };
+        let executor = Arc::new(Executor::new(threads, env, Arc::clone(&store)));
+        let idle = |give_back| AbortOnDropHandle::new(tokio::spawn(idle::watch(Arc::clone(&executor), give_back)));
         Ok(Worker {
+            _idle: options.give_back_memory.map(idle),
             register: register(options, bound, &work_dir),
-            executor: Arc::new(Executor::new(threads, env, Arc::clone(&store))),
+            executor,
             fragments: Arc::default(),
             store,
             peers: Arc::new(peers),

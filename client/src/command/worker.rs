@@ -1,6 +1,6 @@
 //! `windrow worker`.
 
-use windrow_client::BUILD;
+use windrow_client::{BUILD, heap};
 use windrow_worker::WorkerOptions;
 
 use super::machine::worker_memory;
@@ -20,5 +20,6 @@ pub async fn run(args: WorkerArgs) -> Outcome {
     options.insecure = args.insecure;
     options.compression = args.shuffle_compression.into();
     options.local_reads = !args.no_local_reads;
+    options.give_back_memory = Some(heap::give_back);
     windrow_worker::run(options, stop).await
 }

@@ -46,6 +46,8 @@ pub struct EngineOptions {
     pub sort_ranges: bool,
     /// Small parts of an exchange are run together until a task reads about so many bytes; 0: never.
     pub coalesce_bytes: u64,
+    /// A part of an exchange that is much larger than the others is shared among tasks where the plan allows it.
+    pub split_skewed: bool,
     /// Sees every plan before it is handed out.
     pub plan_hook: Option<PlanHook>,
 }
@@ -69,6 +71,7 @@ impl Default for EngineOptions {
             order_joins: true,
             sort_ranges: true,
             coalesce_bytes: 64 << 20,
+            split_skewed: true,
             plan_hook: None,
         }
     }

@@ -21,7 +21,7 @@ use super::catalog::{Catalog, FilesTable};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
 use super::{EngineOptions, PastStep, PlanEnvironment, PlanHook, PlannedStep};
-use crate::plan::allow_coalescing;
+use crate::plan::{allow_coalescing, allow_sharing};
 use crate::sink::target::check_columns;
 use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
@@ -490,7 +490,8 @@ impl JobSession {
             | Setting::PartitionsMax
             | Setting::OrderJoins
             | Setting::SortRanges
-            | Setting::CoalesceBytes => {
+            | Setting::CoalesceBytes
+            | Setting::SplitSkewed => {
                 let applied = setting.apply(&mut self.options, &self.env.options, value.as_deref());
                 applied.map_err(|report| prefixed(report, &self.place(at)))?;
             }
@@ -554,7 +555,12 @@ impl JobSession {
         }
         let session = self.session();
         let planned = planning::distribute(logical, target, first_stage, cluster, &self.options, &session).await;
-        planned.map_err(|error| self.explained(at, error))
+        let mut plan = planned.map_err(|error| self.explained(at, error))?;
+        allow_coalescing(&mut plan.distributed, self.options.coalesce_bytes, matches!(purpose, Purpose::Table(_)));
+        if self.options.split_skewed {
+            allow_sharing(&mut plan.distributed);
+        }
+        Ok(plan)
     }
 
     /// Changes the catalog as the statement will have changed it when it has run.
@@ -589,9 +595,7 @@ impl JobSession {
         }
     }
 
-    fn planned(&self, at: usize, mut plan: Plan, purpose: Purpose) -> PlannedStep {
-        let is_table = matches!(purpose, Purpose::Table(_));
-        allow_coalescing(&mut plan.distributed, self.options.coalesce_bytes, is_table);
+    fn planned(&self, at: usize, plan: Plan, purpose: Purpose) -> PlannedStep {
         let stage = plan.distributed.root;
         let (note, splits) = (plan.note(), plan.splits());
         let outcome = match &purpose {

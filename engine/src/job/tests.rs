@@ -290,7 +290,7 @@ async fn wrong_statements_are_explained() {
     .await;
     fails(
         "SET datafusion.runtime.memory_limit = '1G'",
-        expect!["unsupported | line 1: the setting `datafusion.runtime.memory_limit` cannot be changed in a job |  | a job may set datafusion.execution.*, datafusion.optimizer.*, datafusion.sql_parser.*, datafusion.format.*, datafusion.explain.*, and windrow.small_job_bytes, windrow.partition_bytes, windrow.partitions_max, windrow.order_joins, windrow.sort_ranges, windrow.coalesce_bytes"],
+        expect!["unsupported | line 1: the setting `datafusion.runtime.memory_limit` cannot be changed in a job |  | a job may set datafusion.execution.*, datafusion.optimizer.*, datafusion.sql_parser.*, datafusion.format.*, datafusion.explain.*, and windrow.small_job_bytes, windrow.partition_bytes, windrow.partitions_max, windrow.order_joins, windrow.sort_ranges, windrow.coalesce_bytes, windrow.split_skewed"],
     )
     .await;
     fails(

@@ -1,9 +1,14 @@
-//! Which stages may have their partitions run together, by fewer tasks than were planned.
+//! Which stages may have their partitions run together, by fewer tasks than were planned, or shared among several.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::common::{JoinSide, JoinType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::projection::ProjectionExec;
 use windrow_model::Coalescing;
 
 use super::shuffle_read::{Reads, ShuffleReadExec};
@@ -33,8 +38,54 @@ pub fn allow_coalescing(plan: &mut Distributed, target_bytes: u64, keeps_root: b
         });
         let reads_files = stage.splits.iter().any(Option::is_some);
         if divided && !reads_files && !one_by_one.contains(&stage.plan.index) {
-            stage.plan.coalescing = Some(Coalescing { target_bytes, in_order });
+            stage.plan.coalescing = Some(Coalescing { target_bytes, in_order, shareable: Vec::new() });
         }
+    }
+}
+
+/// Names, in stages that may be coalesced, the exchanges of which several tasks may read a share each.
+pub fn allow_sharing(plan: &mut Distributed) {
+    for stage in &mut plan.stages {
+        let Some(how) = &mut stage.plan.coalescing else { continue };
+        let (mut all, mut may) = (Vec::new(), Vec::new());
+        visit(&stage.physical, &mut |read| all.push(read.stage()));
+        follow(&stage.physical, &mut may);
+        // An exchange that is read twice would be shared in both places.
+        may.retain(|index| all.iter().filter(|read| *read == index).count() == 1);
+        how.shareable = may;
+    }
+}
+
+/// Finds the exchanges over which `plan` distributes: the rows that it makes of all of one's rows are those that it makes
+/// of each share of them, together. Aggregates do as long as others combine what they give.
+fn follow(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<u32>) {
+    if let Some(read) = plan.downcast_ref::<ShuffleReadExec>() {
+        found.extend((read.reads() == Reads::Partition).then_some(read.stage()));
+    }
+    if plan.fetch().is_some() {
+        return;
+    }
+    let aggregate = plan.downcast_ref::<AggregateExec>();
+    let combined = aggregate.is_some_and(|aggregate| *aggregate.mode() == AggregateMode::Partial);
+    if combined || plan.is::<FilterExec>() || plan.is::<ProjectionExec>() {
+        plan.children().into_iter().for_each(|input| follow(input, found));
+    } else if let Some(join) = plan.downcast_ref::<HashJoinExec>().filter(|join| !join.null_aware) {
+        if is_shareable(*join.join_type(), JoinSide::Left) && *join.partition_mode() == PartitionMode::Partitioned {
+            follow(join.left(), found);
+        }
+        if is_shareable(*join.join_type(), JoinSide::Right) {
+            follow(join.right(), found);
+        }
+    }
+}
+
+/// Whether what becomes of a row of this side depends on no other row of it.
+fn is_shareable(join: JoinType, side: JoinSide) -> bool {
+    match join {
+        JoinType::Inner => true,
+        JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => side == JoinSide::Left,
+        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side == JoinSide::Right,
+        JoinType::Full => false,
     }
 }
 

@@ -347,7 +347,7 @@ impl<'a> Cut<'a> {
         for (partitions, slots) in tasks {
             let (splits, input_bytes) = splits::encode(&root, &partitions)?;
             task_splits.push(splits);
-            plans.push(TaskPlan { partitions, slots, input_bytes });
+            plans.push(TaskPlan { partitions, share: None, slots, input_bytes });
         }
         let plan = StagePlan {
             index,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use datafusion::physical_plan::displayable;
-use windrow_model::{Determinism, format_bytes};
+use windrow_model::{Coalescing, Determinism, format_bytes};
 
 use super::{CutStage, Distributed, OutputPartitioning, Spread};
 
@@ -25,7 +25,7 @@ pub fn explain(distributed: &Distributed, spread: &Spread) -> String {
     text
 }
 
-/// `4 tasks, 1.2 MiB of files, reads stages 0 and 1, indeterminate`.
+/// `4 tasks, 1.2 MiB of files, reads stages 0 and 1, small partitions together up to 64.0 MiB, indeterminate`.
 fn work(stage: &CutStage) -> String {
     let plan = &stage.plan;
     let tasks = plan.tasks.len();
@@ -44,6 +44,12 @@ fn work(stage: &CutStage) -> String {
         [] => {}
         [one] => work.push_str(&format!(", reads stage {one}")),
         many => work.push_str(&format!(", reads stages {}", many.join(", "))),
+    }
+    if let Some(Coalescing { target_bytes, shareable, .. }) = &plan.coalescing {
+        let _ = write!(work, ", small partitions together up to {}", format_bytes(*target_bytes));
+        if !shareable.is_empty() {
+            work.push_str(", large ones shared");
+        }
     }
     if plan.determinism == Determinism::Indeterminate {
         work.push_str(", indeterminate");

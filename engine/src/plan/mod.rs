@@ -35,7 +35,7 @@ use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
 use datafusion::physical_plan::ExecutionPlan;
 use windrow_model::StagePlan;
 
-pub use coalescing::allow_coalescing;
+pub use coalescing::{allow_coalescing, allow_sharing};
 pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;

@@ -158,8 +158,11 @@ impl PartitionEncoder {
                 Some(encoder) => encoder,
                 None => StreamEncoder::try_new_with_options(&self.schema, self.compression.options()?)?,
             };
-            let buffers = encoder.finish()?;
-            last.push(self.noted(buffers));
+            let end = self.noted(encoder.finish()?);
+            match last.last_mut() {
+                Some(batch) => batch.0.extend(end.0),
+                None => last.push(end),
+            }
         }
         self.index.crc32 = self.crc.finalize();
         Ok(self.index)

@@ -10,6 +10,7 @@ mod output;
 mod ranges;
 mod read;
 mod segment;
+mod small;
 mod source;
 mod writer;
 
@@ -20,7 +21,7 @@ pub use output::{HeldChunk, PartitionIndex, SharedBytes, ShuffleFile, ShuffleIoE
 pub(crate) use ranges::RangeRouter;
 pub use read::{BYTES_FETCHED, ReadSelection, read};
 pub use segment::{Segment, SegmentName, Segments, host_identity};
-pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, StageSize, TaskInputs};
+pub use source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, SmallPart, StageSize, TaskInputs};
 pub use writer::{OutputError, OutputPlace, OutputWriter, RowRouter, file_name};
 
 #[cfg(test)]

@@ -183,6 +183,18 @@ impl StoredOutput {
         }
     }
 
+    /// All stored bytes of `partition` if it has at most `len_max` and they are in memory.
+    pub fn small(&self, partition: u32, len_max: u64) -> Option<(Bytes, PartitionIndex)> {
+        let Body::Memory(partitions) = &self.body else { return None };
+        let entry = self.index.get(partition as usize).filter(|entry| entry.len <= len_max)?;
+        let bytes = match partitions[partition as usize].as_slice() {
+            [] => Bytes::new(),
+            [chunk] => chunk.bytes.clone(),
+            chunks => joined(&chunks.iter().map(|chunk| &chunk.bytes[..]).collect::<Vec<_>>()),
+        };
+        Some((bytes, *entry))
+    }
+
     /// Where another process finds the stored bytes of `partition` from `offset` on: up to `chunks_max` chunks, the
     /// first of which begins there. `None` if those bytes are not shared.
     pub fn shared(&self, partition: u32, offset: u64, chunks_max: usize) -> Option<SharedBytes> {

@@ -1,12 +1,14 @@
-//! The reduce side: decodes the parts of map outputs as their bytes arrive and verifies each at its end.
+//! The reduce side: decodes the parts of map outputs as their bytes arrive, verifies each at its end, and puts small
+//! batches together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::Buffer;
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
 use bytes::Bytes;
@@ -19,7 +21,9 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMe
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, ready};
 
-use super::source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, TaskInputs};
+use super::format::BATCH_ROWS;
+use super::small::SmallDecoder;
+use super::source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, SmallPart, TaskInputs};
 
 /// Which parts of a stage's map outputs one stream reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +57,11 @@ pub fn read(
     let stream = PartsStream {
         bytes,
         decoders: HashMap::new(),
+        waiting: VecDeque::new(),
+        small: SmallDecoder::default(),
         ended: 0,
         parts,
+        ready: Ready::new(Arc::clone(&schema)),
         schema,
         rows: BaselineMetrics::new(metrics, partition),
         bytes_fetched: MetricBuilder::new(metrics).counter(BYTES_FETCHED, partition),
@@ -83,8 +90,12 @@ struct PartsStream {
     bytes: BoxStream<'static, Result<PartBytes, FetchError>>,
     /// Parts that have begun and not ended; the source bounds how many it sends at once.
     decoders: HashMap<usize, PartDecoder>,
+    /// Whole parts that have arrived.
+    waiting: VecDeque<SmallPart>,
+    small: SmallDecoder,
     ended: usize,
     parts: Vec<PartAt>,
+    ready: Ready,
     schema: SchemaRef,
     rows: BaselineMetrics,
     bytes_fetched: Count,
@@ -99,29 +110,41 @@ impl PartsStream {
                 self.decoders.entry(part).or_default().accept(bytes);
             }
             PartBytes::End { part, end } => self.decoders.entry(part).or_default().end = Some(end),
+            PartBytes::Small(parts) => {
+                self.bytes_fetched.add(parts.iter().map(|part| part.bytes.len()).sum());
+                self.waiting.extend(parts);
+            }
         }
         Ok(())
     }
 
-    /// The next batch out of bytes that are already here.
-    fn decode(&mut self) -> Result<Option<RecordBatch>> {
+    /// Goes on with bytes that are already here.
+    fn decode(&mut self) -> Result<()> {
+        if let Some(small) = self.waiting.pop_front() {
+            let batches = self.small.decode(&small, &self.parts[small.part].at)?;
+            self.ended += 1;
+            for batch in batches {
+                self.ready.push(with_schema(batch, &self.schema)?)?;
+            }
+            return Ok(());
+        }
         let Some((&part, decoder)) = self.decoders.iter_mut().find(|(_, decoder)| decoder.is_due()) else {
-            return Ok(None);
+            return Ok(());
         };
         let at = &self.parts[part].at;
         if let Some(batch) = decoder.next(at)? {
-            return Ok(Some(with_schema(batch, &self.schema)?));
+            return self.ready.push(with_schema(batch, &self.schema)?);
         }
         if let Some(end) = decoder.end {
             decoder.verify(&end, at)?;
             self.decoders.remove(&part);
             self.ended += 1;
         }
-        Ok(None)
+        Ok(())
     }
 
     fn is_due(&self) -> bool {
-        self.decoders.values().any(PartDecoder::is_due)
+        !self.waiting.is_empty() || self.decoders.values().any(PartDecoder::is_due)
     }
 
     /// A stream that ends before every part has ended is a loss, never an end of data.
@@ -135,16 +158,21 @@ impl PartsStream {
 
     fn poll_rows(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
         loop {
-            while self.is_due() {
+            if let Some(batch) = self.ready.pop() {
+                return Poll::Ready(Some(Ok(batch)));
+            }
+            if self.is_due() {
                 let timer = self.rows.elapsed_compute().clone();
                 let _timer = timer.timer();
-                if let Some(batch) = self.decode()? {
-                    return Poll::Ready(Some(Ok(batch)));
-                }
+                self.decode()?;
+                continue;
             }
             match ready!(self.bytes.poll_next_unpin(cx)) {
                 Some(piece) => self.accept(piece.map_err(DataFusionError::from)?)?,
-                None => return Poll::Ready(self.finish().err().map(Err)),
+                None => {
+                    self.finish()?;
+                    return Poll::Ready(self.ready.rest()?.map(Ok));
+                }
             }
         }
     }
@@ -168,6 +196,47 @@ impl Stream for PartsStream {
 impl RecordBatchStream for PartsStream {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+}
+
+/// Rows on their way to the reader: batches of many rows as they came, others put together.
+enum Ready {
+    Columns(Box<BatchCoalescer>),
+    /// Rows without columns are only counted.
+    Counted(Option<RecordBatch>),
+}
+
+impl Ready {
+    fn new(schema: SchemaRef) -> Ready {
+        if schema.fields().is_empty() {
+            return Ready::Counted(None);
+        }
+        let coalescer = BatchCoalescer::new(schema, BATCH_ROWS);
+        Ready::Columns(Box::new(coalescer.with_biggest_coalesce_batch_size(Some(BATCH_ROWS / 2))))
+    }
+
+    /// Take everything out before the next batch.
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        match self {
+            Ready::Columns(coalescer) => coalescer.push_batch(batch)?,
+            Ready::Counted(ready) => *ready = Some(batch),
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<RecordBatch> {
+        match self {
+            Ready::Columns(coalescer) => coalescer.next_completed_batch(),
+            Ready::Counted(ready) => ready.take(),
+        }
+    }
+
+    /// The rows that do not fill a batch.
+    fn rest(&mut self) -> Result<Option<RecordBatch>> {
+        if let Ready::Columns(coalescer) = self {
+            coalescer.finish_buffered_batch()?;
+        }
+        Ok(self.pop())
     }
 }
 

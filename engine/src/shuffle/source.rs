@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::error::DataFusionError;
 use futures::stream::BoxStream;
-use windrow_model::{MapOutputId, WorkerId};
+use windrow_model::{InputShare, MapOutputId, WorkerId};
 
 /// A map output and the worker that keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub struct TaskInputs {
     pub stages: BTreeMap<u32, Vec<OutputAt>>,
     /// How large those of each input stage are together, as far as it is known.
     pub sizes: BTreeMap<u32, StageSize>,
+}
+
+impl TaskInputs {
+    /// Forgets the map outputs that are not part of the attempt's share.
+    pub fn keep(&mut self, share: InputShare) {
+        if let Some(outputs) = self.stages.get_mut(&share.stage) {
+            outputs.retain(|at| share.has(at.output.task.index));
+        }
+        if let Some(size) = self.sizes.get_mut(&share.stage) {
+            let of = u64::from(share.of.max(1));
+            *size = StageSize { rows: size.rows / of, bytes: size.bytes / of };
+        }
+    }
 }
 
 /// All map outputs of one stage together.
@@ -53,6 +66,16 @@ pub enum PartBytes {
     Chunk { part: usize, bytes: Bytes },
     /// The part is complete; this is what its writer had recorded.
     End { part: usize, end: PartEnd },
+    /// Whole parts of a few bytes each.
+    Small(Vec<SmallPart>),
+}
+
+/// A whole part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmallPart {
+    pub part: usize,
+    pub bytes: Bytes,
+    pub end: PartEnd,
 }
 
 /// What the writer of a part recorded about it.
@@ -67,7 +90,7 @@ pub struct PartEnd {
 pub trait ShuffleSource: Send + Sync + fmt::Debug {
     /// Streams the stored bytes of every part. Parts may interleave; the bytes of one part come in order and exactly
     /// once, followed by its `End`. The reader verifies length, rows and checksum. Nothing is fetched before the
-    /// first poll, and dropping the stream ends the fetch.
+    /// first poll, and dropping the stream ends the fetch. A part in [`PartBytes::Small`] has no other pieces.
     fn open(&self, parts: Vec<PartAt>) -> BoxStream<'static, Result<PartBytes, FetchError>>;
 }
 

@@ -306,3 +306,109 @@ fn a_dropped_writer_leaves_no_file() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     assert_eq!(small.memory.used_bytes(), 0);
 }
+
+/// Serves the only partition of each output as a whole.
+struct SmallOutputs {
+    stored: BTreeMap<MapOutputId, StoredOutput>,
+    damage: fn(SmallPart) -> SmallPart,
+}
+
+impl std::fmt::Debug for SmallOutputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SmallOutputs")
+    }
+}
+
+impl ShuffleSource for SmallOutputs {
+    fn open(&self, parts: Vec<PartAt>) -> BoxStream<'static, Result<PartBytes, FetchError>> {
+        let whole = |(part, at): (usize, &PartAt)| {
+            let (bytes, entry) = self.stored[&at.at.output].small(at.partition, u64::MAX).unwrap();
+            let end = PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 };
+            (self.damage)(SmallPart { part, bytes, end })
+        };
+        let parts: Vec<SmallPart> = parts.iter().enumerate().map(whole).collect();
+        stream::iter(parts.chunks(100).map(|parts| Ok(PartBytes::Small(parts.to_vec()))).collect::<Vec<_>>()).boxed()
+    }
+}
+
+fn small_inputs(batches: &[RecordBatch], damage: fn(SmallPart) -> SmallPart) -> TaskInputs {
+    let dir = tempfile::tempdir().unwrap();
+    let store = |(task, batch): (u32, &RecordBatch)| {
+        let (stored, _) = write(place(&dir, 64 << 20), std::slice::from_ref(batch), 1);
+        (output_id(task), stored)
+    };
+    let stored: BTreeMap<MapOutputId, StoredOutput> = (0..).zip(batches).map(store).collect();
+    let at = |output: &MapOutputId| OutputAt { output: *output, worker: WorkerId(1), address: String::new() };
+    TaskInputs {
+        stages: BTreeMap::from([(0, stored.keys().map(at).collect())]),
+        source: Arc::new(SmallOutputs { stored, damage }),
+        sizes: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn small_parts_come_back_together() {
+    let all = rows(5000);
+    // Dictionaries of their own, no rows at all, and more than fit one batch together.
+    let parts: Vec<RecordBatch> = (0..500).map(|n| all.slice(n * 10, if n % 9 == 0 { 0 } else { 10 })).collect();
+    let read = read_partition(&small_inputs(&parts, |part| part), ReadSelection::All, &all.schema()).unwrap();
+    assert!(read.len() <= 2, "{} batches", read.len());
+    let (expected, read) =
+        (concat_batches(&all.schema(), &parts).unwrap(), concat_batches(&all.schema(), &read).unwrap());
+    assert_eq!(read.num_rows(), expected.num_rows());
+    for (read, expected) in read.columns().iter().zip(expected.columns()) {
+        let printed = |array: &ArrayRef| {
+            arrow::util::pretty::pretty_format_columns("", std::slice::from_ref(array)).unwrap().to_string()
+        };
+        assert_eq!(printed(read), printed(expected));
+    }
+}
+
+#[test]
+fn small_parts_may_have_schemas_of_their_own() {
+    let named = |name: &str, from: i32| {
+        RecordBatch::try_from_iter([(name, Arc::new(Int32Array::from_iter_values(from..from + 3)) as ArrayRef)])
+            .unwrap()
+    };
+    let parts = [named("a", 0), named("b", 3), named("b", 6), named("a", 9)];
+    let read = read_partition(&small_inputs(&parts, |part| part), ReadSelection::All, &parts[0].schema()).unwrap();
+    assert_eq!(
+        concat_batches(&parts[0].schema(), &read).unwrap(),
+        RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from_iter_values(0..12)) as ArrayRef)]).unwrap()
+    );
+}
+
+#[test]
+fn damage_to_a_small_part_is_found() {
+    let parts: Vec<RecordBatch> = (0..20).map(|_| rows(7)).collect();
+    let damages: [(fn(SmallPart) -> SmallPart, bool); 4] = [
+        (|part| if part.part == 9 { SmallPart { bytes: part.bytes.slice(..100), ..part } } else { part }, true),
+        (
+            |part| {
+                if part.part == 9 {
+                    SmallPart { end: PartEnd { crc32: part.end.crc32 ^ 1, ..part.end }, ..part }
+                } else {
+                    part
+                }
+            },
+            false,
+        ),
+        (|part| if part.part == 9 { SmallPart { end: PartEnd { rows: 8, ..part.end }, ..part } } else { part }, false),
+        (
+            |part| {
+                let bytes = part.bytes.slice(..part.bytes.len() - 8);
+                let end = PartEnd { bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes), ..part.end };
+                if part.part == 9 { SmallPart { bytes, end, ..part } } else { part }
+            },
+            false,
+        ),
+    ];
+    for (nth, (damage, is_lost)) in damages.into_iter().enumerate() {
+        let error = read_partition(&small_inputs(&parts, damage), ReadSelection::All, &parts[0].schema()).unwrap_err();
+        match fetch_error(error) {
+            FetchError::Lost { output, .. } => assert!(is_lost && output == output_id(9), "damage {nth}"),
+            FetchError::Corrupt { output, .. } => assert!(!is_lost && output == output_id(9), "damage {nth}"),
+            FetchError::Unreached { .. } => panic!("damage {nth}"),
+        }
+    }
+}

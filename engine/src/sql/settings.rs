@@ -15,19 +15,21 @@ pub(crate) enum Setting {
     OrderJoins,
     SortRanges,
     CoalesceBytes,
+    SplitSkewed,
     /// One of DataFusion's.
     DataFusion,
     /// Accepted for scripts written for DataFusion alone; Windrow chooses by itself.
     Ignored,
 }
 
-const OWN: [(&str, Setting); 6] = [
+const OWN: [(&str, Setting); 7] = [
     ("windrow.small_job_bytes", Setting::SmallJobBytes),
     ("windrow.partition_bytes", Setting::PartitionBytes),
     ("windrow.partitions_max", Setting::PartitionsMax),
     ("windrow.order_joins", Setting::OrderJoins),
     ("windrow.sort_ranges", Setting::SortRanges),
     ("windrow.coalesce_bytes", Setting::CoalesceBytes),
+    ("windrow.split_skewed", Setting::SplitSkewed),
 ];
 
 const PREFIXES: [&str; 5] = [
@@ -86,6 +88,7 @@ impl Setting {
                 options.partitions_max = value.map_or(Ok(defaults.partitions_max), parse_partitions)?
             }
             Setting::SortRanges => options.sort_ranges = value.map_or(Ok(defaults.sort_ranges), parse_switch)?,
+            Setting::SplitSkewed => options.split_skewed = value.map_or(Ok(defaults.split_skewed), parse_switch)?,
             Setting::OrderJoins => options.order_joins = value.map_or(Ok(defaults.order_joins), parse_switch)?,
             Setting::DataFusion | Setting::Ignored => {}
         }

@@ -1,5 +1,6 @@
 //! Runs one attempt at a task: a fresh plan, its rows into one map output or into files, its metrics, or a typed failure.
 
+mod feedback;
 mod metrics;
 mod rows;
 
@@ -28,6 +29,7 @@ use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
 use crate::stores::Stores;
 use crate::tables::{ReadTrouble, pin_inputs};
 
+use feedback::Feedback;
 pub use metrics::OperatorMetrics;
 use metrics::PlanTotals;
 use rows::RowsOut;
@@ -60,6 +62,7 @@ pub struct TaskEnvironment {
     operator_bytes: u64,
     slots: u64,
     place: OutputPlace,
+    feedback: Arc<Feedback>,
 }
 
 /// How much a [`TaskEnvironment`] may use, and where.
@@ -159,7 +162,7 @@ impl TaskEnvironment {
             batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
         };
         let base = session::base_state(session::base_config(), Arc::clone(&runtime));
-        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, slots, place })
+        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, slots, place, feedback: Arc::default() })
     }
 
     /// The account of map outputs in memory.
@@ -174,12 +177,17 @@ impl TaskEnvironment {
         Arc::new(runtime)
     }
 
-    fn attempt_config(&self, decoded: &DecodedFragment, slots: u32) -> datafusion::error::Result<SessionConfig> {
+    fn attempt_config(
+        &self,
+        decoded: &DecodedFragment,
+        request: &TaskRequest,
+    ) -> datafusion::error::Result<SessionConfig> {
         let mut config = self.base.config().clone();
         for (key, value) in &decoded.settings {
             config.options_mut().set(key, value)?;
         }
-        let build_side = self.operator_bytes * u64::from(slots.max(1)) / self.slots / BUILD_SIDE_DIVISOR;
+        self.feedback.apply(request.task.stage, &mut config);
+        let build_side = self.operator_bytes * u64::from(request.slots.max(1)) / self.slots / BUILD_SIDE_DIVISOR;
         let build_side = BuildSideBytes(usize::try_from(build_side).unwrap_or(usize::MAX));
         Ok(session::fit_to_memory(config, self.operator_bytes).with_extension(Arc::new(build_side)))
     }
@@ -209,6 +217,7 @@ struct Attempt {
     pool: Arc<PeakRecordingPool>,
     log: Arc<WriteLog>,
     place: OutputPlace,
+    feedback: Arc<Feedback>,
 }
 
 impl Attempt {
@@ -221,7 +230,7 @@ impl Attempt {
         let _ = request.progress.plan.set(Arc::downgrade(&decoded.plan));
         let log = Arc::new(WriteLog::default());
         let trouble = Arc::new(ReadTrouble::default());
-        let config = env.attempt_config(&decoded, request.slots).map_err(fail)?;
+        let config = env.attempt_config(&decoded, &request).map_err(fail)?;
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))
@@ -235,7 +244,8 @@ impl Attempt {
             .with_session_config(config)
             .with_runtime(runtime)
             .with_task_id(task.to_string());
-        Ok(Attempt { request, decoded, context: Arc::new(context), pool, log, place: env.place.clone() })
+        let (place, feedback) = (env.place.clone(), Arc::clone(&env.feedback));
+        Ok(Attempt { request, decoded, context: Arc::new(context), pool, log, place, feedback })
     }
 
     fn rows_out(&self) -> Result<RowsOut, Failure> {
@@ -280,6 +290,7 @@ impl Attempt {
             Failure::Internal(ErrorReport::internal(format!("{task} ended while it was still writing rows")))
         })?;
         let ended = out.finish().map_err(|error| error.into_failure(task))?;
+        self.feedback.learn(task.stage, &self.decoded.plan);
         let (operators, totals) = metrics::collect(&self.decoded.plan);
         let (files, staged) = self.log.take();
         let mut output = self.output(&files, &totals);

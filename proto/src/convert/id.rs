@@ -1,7 +1,7 @@
 //! Identities.
 
 use bytes::Bytes;
-use windrow_model::{AttemptId, FragmentHash, JobId, MapOutputId, StageId, TaskId};
+use windrow_model::{AttemptId, FragmentHash, InputShare, JobId, MapOutputId, StageId, TaskId};
 
 use super::{InvalidMessage, required};
 use crate as wire;
@@ -44,6 +44,18 @@ impl TryFrom<wire::MapOutputId> for MapOutputId {
             task: required(id.task, "MapOutputId.task")?.into(),
             attempt: required(id.attempt, "MapOutputId.attempt")?.into(),
         })
+    }
+}
+
+impl From<InputShare> for wire::InputShare {
+    fn from(share: InputShare) -> Self {
+        wire::InputShare { stage: share.stage, index: share.index, of: share.of }
+    }
+}
+
+impl From<wire::InputShare> for InputShare {
+    fn from(share: wire::InputShare) -> Self {
+        InputShare { stage: share.stage, index: share.index, of: share.of }
     }
 }
 

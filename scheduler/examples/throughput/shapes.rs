@@ -179,7 +179,7 @@ impl Stage {
     }
 
     fn plan(&self, index: u32) -> StagePlan {
-        let task = |partition| TaskPlan { partitions: vec![partition], slots: self.slots, input_bytes: 0 };
+        let task = |partition| TaskPlan { partitions: vec![partition], slots: self.slots, ..TaskPlan::default() };
         StagePlan {
             index,
             label: "no-op".into(),

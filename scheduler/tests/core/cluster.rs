@@ -140,7 +140,9 @@ pub fn stage_plan(index: u32, tasks: u32, slots: u32, inputs: Vec<u32>, determin
         index,
         label: format!("stage {index}"),
         fragment: FragmentHash([index as u8; 16]),
-        tasks: (0..tasks).map(|partition| TaskPlan { partitions: vec![partition], slots, input_bytes: 0 }).collect(),
+        tasks: (0..tasks)
+            .map(|partition| TaskPlan { partitions: vec![partition], slots, ..TaskPlan::default() })
+            .collect(),
         inputs: inputs.into_iter().map(|stage| StageInput { stage }).collect(),
         output_partitions: 1,
         determinism,

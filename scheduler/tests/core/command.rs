@@ -339,7 +339,7 @@ fn set_limits(limits: &mut Limits, words: &[&str]) {
 }
 
 /// `0:2`, `1:1x4<0`, `1:2!<0`, `1:8~64<0`: index, tasks, slots of each, `!` for indeterminate, `~` for partitions that may
-/// be put together until a task reads so many bytes, inputs. Then the outcome, then `more`.
+/// be put together until a task reads so many bytes (`+`: or shared, if one of the inputs has most of them), inputs. Then the outcome, then `more`.
 fn read_plan(words: &[&str]) -> StepPlan {
     let mut plan = StepPlan { stages: Vec::new(), outcome: StepOutcome::Immediate, last: true };
     for word in words {
@@ -370,10 +370,14 @@ fn read_stage(word: &str) -> StagePlan {
     let determinism = if head.ends_with('!') { Determinism::Indeterminate } else { Determinism::Unordered };
     let (index, shape) = head.trim_end_matches('!').split_once(':').expect("index:tasks");
     let (shape, target) = shape.split_once('~').map_or((shape, None), |(shape, target)| (shape, Some(target)));
-    let coalescing = |text: &str| Coalescing { target_bytes: text.parse().expect("bytes"), in_order: false };
     let (tasks, slots) = shape.split_once('x').unwrap_or((shape, "1"));
-    let inputs =
+    let inputs: Vec<u32> =
         inputs.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().expect("an input")).collect();
+    let coalescing = target.map(|text| Coalescing {
+        target_bytes: text.trim_end_matches('+').parse().expect("bytes"),
+        in_order: false,
+        shareable: if text.ends_with('+') { inputs.clone() } else { Vec::new() },
+    });
     let plan = stage_plan(
         index.parse().expect("an index"),
         tasks.parse().expect("tasks"),
@@ -381,7 +385,7 @@ fn read_stage(word: &str) -> StagePlan {
         inputs,
         determinism,
     );
-    StagePlan { coalescing: target.map(coalescing), ..plan }
+    StagePlan { coalescing, ..plan }
 }
 
 fn read_file(path: &str) -> WrittenFile {

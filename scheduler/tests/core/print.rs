@@ -51,8 +51,9 @@ pub fn print_record(text: &mut String, record: &Record) {
             writeln!(text, "record: {job} step {step} planned, {} stages", plan.stages.len())
         }
         Record::StageCoalesced { stage, tasks } => {
-            let partitions: Vec<String> = tasks.iter().map(|task| format!("{:?}", task.partitions)).collect();
-            writeln!(text, "record: {stage} coalesced into {}", partitions.join(" "))
+            let print = |task: &TaskPlan| format!("{:?}{}", task.partitions, print_share(task.share));
+            let tasks: Vec<String> = tasks.iter().map(print).collect();
+            writeln!(text, "record: {stage} coalesced into {}", tasks.join(" "))
         }
         Record::TaskFinished { task, attempt, worker, .. } => {
             writeln!(text, "record: {task} finished by {} on {worker}", print_id(*attempt))
@@ -101,6 +102,11 @@ pub fn print_reply(text: &mut String, reply: &Reply) {
     };
 }
 
+/// ` (1/3 of 0)`: the second of three shares of the outputs of stage 0.
+fn print_share(share: Option<InputShare>) -> String {
+    share.map_or(String::new(), |InputShare { stage, index, of }| format!(" ({index}/{of} of {stage})"))
+}
+
 pub fn print_message(text: &mut String, worker: WorkerId, message: &Message) {
     let _ = match message {
         Message::RunTask(run) => {
@@ -112,8 +118,9 @@ pub fn print_message(text: &mut String, worker: WorkerId, message: &Message) {
             let reads = if inputs.is_empty() { String::new() } else { format!(" reads {}", inputs.join(" ")) };
             writeln!(
                 text,
-                "{worker} <- run {} {} try {} slots {}{reads}",
+                "{worker} <- run {}{} {} try {} slots {}{reads}",
                 run.task,
+                print_share(run.share),
                 print_id(run.attempt),
                 run.try_number,
                 run.slots

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use windrow_model::{
-    AttemptId, JobId, JobState, MapOutputId, StageId, StagePlan, StepOutcome, TaskId, TaskPlan, Timestamp, WorkerId,
-    WorkerState,
+    AttemptId, InputShare, JobId, JobState, MapOutputId, StageId, StagePlan, StepOutcome, TaskId, TaskPlan, Timestamp,
+    WorkerId, WorkerState,
 };
 use windrow_scheduler::{CommittedTask, Record, RunTask};
 
@@ -189,8 +189,9 @@ impl Ledger {
         let stage = self.jobs.get(&job).and_then(|job| job.stages.get(index as usize));
         let Some(stage) = stage else { return Err(format!("{} is run before its plan is durable", run.task)) };
         ensure!(stage.fragment == run.fragment, "{} is run with a fragment of another plan", run.task);
-        let partitions = stage.tasks.get(run.task.index as usize).map(|task| &task.partitions);
-        ensure!(partitions == Some(&run.partitions), "{} is run with partitions of another task", run.task);
+        let planned = stage.tasks.get(run.task.index as usize);
+        let same = planned.is_some_and(|task| task.partitions == run.partitions && task.share == run.share);
+        ensure!(same, "{} is run with partitions of another task", run.task);
         Ok(())
     }
 
@@ -230,15 +231,27 @@ impl LedgerJob {
         Ok(())
     }
 
-    /// The same partitions, each once, in tasks of which nobody has done any.
+    /// The same partitions, each once or with all shares of an input, in tasks of which nobody has done any.
     fn coalesce(&mut self, id: StageId, tasks: &[TaskPlan]) -> Result<(), String> {
         let stage = self.stages.get_mut(id.index as usize).ok_or_else(|| format!("S-10: {id} is not planned"))?;
-        let sorted = |tasks: &[TaskPlan]| {
-            let mut all: Vec<u32> = tasks.iter().flat_map(|task| task.partitions.iter().copied()).collect();
-            all.sort_unstable();
-            all
-        };
-        ensure!(sorted(tasks) == sorted(&stage.tasks), "S-10: {id} is coalesced into other partitions");
+        let each = |task: &TaskPlan| task.partitions.iter().map(|part| (*part, task.share)).collect::<Vec<_>>();
+        let (planned, shared): (Vec<_>, Vec<_>) = tasks.iter().flat_map(each).partition(|(_, share)| share.is_none());
+        let mut partitions: Vec<u32> = planned.into_iter().map(|(partition, _)| partition).collect();
+        for (partition, share) in &shared {
+            let Some(InputShare { stage: input, index, of }) = *share else { continue };
+            let may = stage.coalescing.as_ref().is_some_and(|how| how.shareable.contains(&input));
+            ensure!(may && index < of, "S-10: {id} shares what its tasks need as a whole");
+            let others = (0..of).filter(|index| {
+                let other = InputShare { stage: input, index: *index, of };
+                shared.iter().filter(|shared| **shared == (*partition, Some(other))).count() == 1
+            });
+            ensure!(others.count() == of as usize, "S-10: partition {partition} of {id} is not shared as a whole");
+            partitions.extend((index == 0).then_some(*partition));
+        }
+        partitions.sort_unstable();
+        let mut before: Vec<u32> = stage.tasks.iter().flat_map(|task| task.partitions.iter().copied()).collect();
+        before.sort_unstable();
+        ensure!(partitions == before, "S-10: {id} is coalesced into other partitions");
         let touched = self.outputs.keys().any(|task| task.stage == id);
         ensure!(!touched, "S-10: {id} is coalesced when a task of it has been done");
         stage.tasks = tasks.to_vec();

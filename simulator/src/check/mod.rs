@@ -196,8 +196,11 @@ impl Judge {
             Record::StepFinished { job, step, .. } => self.step_finished(*job, *step, now),
             Record::JobEnded { job, state, code, .. } => self.job_ended(*job, *state, code, now),
             Record::StageCoalesced { tasks, .. } => {
-                let partitions: usize = tasks.iter().map(|task| task.partitions.len()).sum();
-                (tasks.len()..partitions).for_each(|_| self.counter.count("task", "put together"));
+                let (shared, whole): (Vec<_>, Vec<_>) = tasks.iter().partition(|task| task.share.is_some());
+                let partitions: usize = whole.iter().map(|task| task.partitions.len()).sum();
+                (whole.len()..partitions).for_each(|_| self.counter.count("task", "put together"));
+                let others = shared.iter().filter(|task| task.share.is_some_and(|share| share.index > 0));
+                others.for_each(|_| self.counter.count("task", "added by shares"));
             }
             Record::JobSubmitted { .. }
             | Record::JobAdmitted { .. }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use windrow_model::{FragmentHash, JobId, JobSpec, Program, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan};
+use windrow_model::{
+    Coalescing, FragmentHash, JobId, JobSpec, Program, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan,
+};
 use windrow_scheduler::{JobView, PlanRequest};
 
 use crate::truth::Fragment;
@@ -93,7 +95,8 @@ fn fragment_of(step: &StepShape, stage: &StageShape) -> Fragment {
 fn plan_stage(stage: &StageShape, index: u32, first_stage: u32, tables: &[u32], fragment: FragmentHash) -> StagePlan {
     let own = stage.inputs.iter().map(|input| first_stage + input);
     let tables = tables.iter().copied().filter(|_| stage.reads_tables);
-    let task = |partition| TaskPlan { partitions: vec![partition], slots: stage.slots, input_bytes: stage.bytes };
+    let task =
+        |partition| TaskPlan { partitions: vec![partition], share: None, slots: stage.slots, input_bytes: stage.bytes };
     StagePlan {
         index,
         label: format!("stage {index}"),
@@ -102,8 +105,14 @@ fn plan_stage(stage: &StageShape, index: u32, first_stage: u32, tables: &[u32], 
         inputs: own.chain(tables).map(|stage| StageInput { stage }).collect(),
         output_partitions: 1,
         determinism: stage.determinism,
-        coalescing: stage.coalescing,
+        coalescing: coalescing(stage, first_stage),
     }
+}
+
+/// Stages of this step are named by their places until it is planned.
+fn coalescing(stage: &StageShape, first_stage: u32) -> Option<Coalescing> {
+    let how = stage.coalescing.clone()?;
+    Some(Coalescing { shareable: how.shareable.iter().map(|place| first_stage + place).collect(), ..how })
 }
 
 fn hash_of(job: JobId, stage: u32, nonce: u64) -> FragmentHash {

@@ -62,7 +62,8 @@ fn random_stage(rng: &mut Rng, scale: Scale, indeterminate: f64, index: u32) -> 
         (false, true) => Determinism::Unordered,
         (false, false) => Determinism::Determinate,
     };
-    let coalescing = Coalescing { target_bytes: rng.between(1, 400 << 20), in_order: rng.chance(0.3) };
+    let shareable = stage.inputs.iter().copied().filter(|_| rng.chance(0.5)).collect();
+    let coalescing = Coalescing { target_bytes: rng.between(1, 400 << 20), in_order: rng.chance(0.3), shareable };
     stage.coalescing = rng.chance(0.5).then_some(coalescing);
     stage
 }

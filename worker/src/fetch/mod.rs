@@ -6,6 +6,7 @@ mod peers;
 mod remote;
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -13,14 +14,14 @@ use futures::stream::{self, BoxStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, ShuffleSource, StoredOutput};
+use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, ShuffleSource, SmallPart, StoredOutput};
 use windrow_model::WorkerId;
 
 pub use moved::Moved;
 pub use peers::{PeerLimits, Peers};
 pub use remote::PeerFetch;
 
-use crate::flight::CHUNK_BYTES;
+use crate::flight::{CHUNK_BYTES, SMALL_PART_BYTES_MAX, SMALL_PARTS_MAX};
 use crate::store::ShuffleStore;
 
 /// Messages that wait for a reader: with the HTTP/2 window, all the read-ahead there is (4 x 256 KiB).
@@ -87,7 +88,12 @@ impl WorkerSource {
 
     fn local(&self, parts: Vec<(usize, PartAt)>) -> Pieces {
         let store = Arc::clone(&self.store);
-        stream::iter(parts).flat_map(move |(index, part)| local_part(&store, index, part)).boxed()
+        stream::iter(LocalParts { store: Arc::clone(&store), parts: parts.into_iter().peekable() })
+            .flat_map(move |parts| match parts {
+                Local::Small(parts) => stream::iter([Ok(PartBytes::Small(parts))]).boxed(),
+                Local::Part(index, part) => local_part(&store, index, part),
+            })
+            .boxed()
     }
 
     /// One request per peer, several peers at a time, all into one bounded queue.
@@ -116,6 +122,43 @@ impl ShuffleSource for WorkerSource {
     fn open(&self, parts: Vec<PartAt>) -> Pieces {
         let source = self.clone();
         stream::once(async move { source.fetch(parts) }).flatten().boxed()
+    }
+}
+
+/// Parts that are in this process's store, small ones together.
+struct LocalParts {
+    store: Arc<ShuffleStore>,
+    parts: Peekable<std::vec::IntoIter<(usize, PartAt)>>,
+}
+
+enum Local {
+    Small(Vec<SmallPart>),
+    Part(usize, PartAt),
+}
+
+impl Iterator for LocalParts {
+    type Item = Local;
+
+    fn next(&mut self) -> Option<Local> {
+        let mut small = Vec::new();
+        while let Some((index, part)) = self.parts.peek() {
+            let found = self.store.get(part.at.output);
+            let Some((bytes, entry)) = found.and_then(|output| output.small(part.partition, SMALL_PART_BYTES_MAX))
+            else {
+                break;
+            };
+            let end = PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 };
+            small.push(SmallPart { part: *index, bytes, end });
+            self.parts.next();
+            if small.len() == SMALL_PARTS_MAX {
+                break;
+            }
+        }
+        if small.is_empty() {
+            self.parts.next().map(|(index, part)| Local::Part(index, part))
+        } else {
+            Some(Local::Small(small))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 use windrow_engine::failpoint;
-use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, SegmentName};
+use windrow_engine::shuffle::{FetchError, PartAt, PartBytes, PartEnd, SegmentName, SmallPart};
 use windrow_model::WorkerId;
 use windrow_proto::{SharedBytes, ShuffleChunk, ShufflePart, ShuffleTicket};
 
@@ -179,9 +179,13 @@ impl PeerFetch {
         if chunk.missing {
             return Err(Broken::Output(FetchError::lost(&part.at, "the worker does not have it any more")));
         }
-        if !message.data_body.is_empty() {
-            self.offset += message.data_body.len() as u64;
-            self.send(PartBytes::Chunk { part: index, bytes: message.data_body }).await?;
+        let mut body = message.data_body;
+        let small_bytes: u64 = chunk.small.iter().map(|end| end.bytes).sum();
+        let own = (body.len() as u64).checked_sub(small_bytes).ok_or_else(out_of_step)?;
+        let mut small = body.split_off(own as usize);
+        if !body.is_empty() {
+            self.offset += body.len() as u64;
+            self.send(PartBytes::Chunk { part: index, bytes: body }).await?;
         }
         if let Some(shared) = &chunk.shared {
             self.map(index, shared).await?;
@@ -191,6 +195,21 @@ impl PeerFetch {
             self.done += 1;
             self.offset = 0;
             self.send(PartBytes::End { part: index, end }).await?;
+        }
+        let whole = chunk.end.is_some() && self.parts[self.done..].len() >= chunk.small.len();
+        if !chunk.small.is_empty() && !whole {
+            return Err(out_of_step());
+        }
+        let numbered = self.parts[self.done..].iter().zip(&chunk.small);
+        let parts = numbered.map(|((part, _), end)| SmallPart {
+            part: *part,
+            bytes: small.split_to(end.bytes as usize),
+            end: PartEnd { bytes: end.bytes, rows: end.rows, crc32: end.crc32 },
+        });
+        let parts: Vec<SmallPart> = parts.collect();
+        self.done += parts.len();
+        if !parts.is_empty() {
+            self.send(PartBytes::Small(parts)).await?;
         }
         Ok(())
     }

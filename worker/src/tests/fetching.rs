@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
-use windrow_engine::shuffle::{FetchError, OutputAt, PartAt, PartBytes, ShuffleSource};
+use windrow_engine::shuffle::{FetchError, OutputAt, PartAt, PartBytes, ShuffleSource, SmallPart};
 use windrow_model::WorkerId;
 use windrow_proto::{ShuffleChunk, ShufflePart, ShuffleTicket};
 
@@ -85,6 +85,13 @@ async fn fetch(source: &WorkerSource, parts: Vec<PartAt>) -> Result<Vec<Vec<u8>>
                 assert_eq!((all[part].len() as u64, crc32fast::hash(&all[part])), (end.bytes, end.crc32));
                 ends += 1;
             }
+            PartBytes::Small(parts) => {
+                for SmallPart { part, bytes, end } in parts {
+                    assert_eq!((bytes.len() as u64, crc32fast::hash(&bytes)), (end.bytes, end.crc32));
+                    assert!(std::mem::replace(&mut all[part], bytes.to_vec()).is_empty(), "part {part} came twice");
+                    ends += 1;
+                }
+            }
         }
     }
     assert_eq!(ends, all.len());
@@ -103,6 +110,34 @@ async fn parts_of_a_peer_and_of_this_process_arrive_whole() {
     let all = fetch(&source(&mine), parts).await.unwrap();
     assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [LEN, LEN, 0, 100]);
     assert_eq!(all[0], all[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_parts_arrive_together() {
+    const COUNT: u32 = 3000;
+    let (mine, theirs) = (kept(64 << 20), kept(64 << 20));
+    for task in 0..COUNT {
+        // Every seventh is larger than what goes together, some are empty.
+        let len = if task % 7 == 0 { 20_000 } else { task as usize % 50 };
+        let at = if task % 2 == 0 { &mine } else { &theirs };
+        at.store.insert(output_id(1, 0, task), output(&at.memory, len, 1 << 20));
+    }
+    let (address, _server) = serve_peer(&theirs.store).await;
+    let at = |task| part(if task % 2 == 0 { ME } else { PEER }, task, address);
+    let source = source(&mine);
+    let all = fetch(&source, (0..COUNT).map(at).collect()).await.unwrap();
+    for (task, bytes) in all.iter().enumerate() {
+        assert_eq!(bytes.len(), if task % 7 == 0 { 20_000 } else { task % 50 }, "task {task}");
+    }
+    let pieces: Vec<_> = source.open((0..COUNT).map(at).collect()).try_collect().await.unwrap();
+    assert!(pieces.len() < COUNT as usize, "{} pieces", pieces.len());
+
+    theirs.store.release_attempt(output_id(1, 0, 1501).attempt);
+    let error = fetch(&source, (0..COUNT).map(at).collect()).await.unwrap_err();
+    assert!(
+        matches!(error, FetchError::Lost { output, worker: PEER, .. } if output == output_id(1, 0, 1501)),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,6 +291,7 @@ async fn an_output_that_has_moved_is_read_on_at_its_new_place() {
         match piece {
             PartBytes::Chunk { bytes, .. } => all.extend_from_slice(&bytes),
             PartBytes::End { end, .. } => assert_eq!((all.len() as u64, crc32fast::hash(&all)), (end.bytes, end.crc32)),
+            PartBytes::Small(_) => panic!("a large part came as a small one"),
         }
     }
     assert_eq!(all.len(), LEN);

@@ -8,9 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use windrow_model::{
-    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FragmentHash, JobId, JobSpec, JobState,
-    MapOutputId, OutputMode, OutputSpec, Program, StageId, StageInput, StagePlan, StepOutcome, StepPlan, TableFormat,
-    TableSpec, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState, WrittenFile,
+    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FragmentHash, InputShare, JobId, JobSpec,
+    JobState, MapOutputId, OutputMode, OutputSpec, Program, StageId, StageInput, StagePlan, StepOutcome, StepPlan,
+    TableFormat, TableSpec, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState, WrittenFile,
 };
 use windrow_scheduler::{AttemptRun, Blamed, CommittedTask, Record, WorkerSpec};
 
@@ -148,8 +148,9 @@ fn step_plan() -> impl Strategy<Value = StepPlan> {
 fn stage_plan() -> impl Strategy<Value = StagePlan> {
     let determinism = select(vec![Determinism::Determinate, Determinism::Unordered, Determinism::Indeterminate]);
     let inputs = vec(any::<u32>().prop_map(|stage| StageInput { stage }), 0..3);
-    let coalescing = option::of((any::<u64>(), any::<bool>()))
-        .prop_map(|how| how.map(|(target_bytes, in_order)| Coalescing { target_bytes, in_order }));
+    let coalescing = option::of((any::<u64>(), any::<bool>(), vec(any::<u32>(), 0..3))).prop_map(|how| {
+        how.map(|(target_bytes, in_order, shareable)| Coalescing { target_bytes, in_order, shareable })
+    });
     (any::<[u32; 2]>(), text(), any::<[u8; 16]>(), vec(task_plan(), 0..3), inputs, determinism, coalescing).prop_map(
         |([index, output_partitions], label, fragment, tasks, inputs, determinism, coalescing)| StagePlan {
             index,
@@ -165,8 +166,11 @@ fn stage_plan() -> impl Strategy<Value = StagePlan> {
 }
 
 fn task_plan() -> impl Strategy<Value = TaskPlan> {
-    (vec(any::<u32>(), 0..4), any::<u32>(), any::<u64>()).prop_map(|(partitions, slots, input_bytes)| TaskPlan {
+    let share = option::of(any::<[u32; 3]>().prop_map(|[stage, index, of]| InputShare { stage, index, of }));
+    let partitions = vec(any::<u32>(), 0..4);
+    (partitions, share, any::<u32>(), any::<u64>()).prop_map(|(partitions, share, slots, input_bytes)| TaskPlan {
         partitions,
+        share,
         slots,
         input_bytes,
     })

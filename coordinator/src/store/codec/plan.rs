@@ -1,7 +1,7 @@
 //! Planned steps.
 
 use bytes::Bytes;
-use windrow_model::{Coalescing, Determinism, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan};
+use windrow_model::{Coalescing, Determinism, InputShare, StageInput, StagePlan, StepOutcome, StepPlan, TaskPlan};
 
 use super::id::fragment_hash;
 use super::invalid::{Invalid, all, each};
@@ -60,8 +60,11 @@ impl From<&StagePlan> for pb::StagePlan {
             inputs: inputs.iter().map(|StageInput { stage }| *stage).collect(),
             output_partitions: *output_partitions,
             determinism: pb::Determinism::from(*determinism).into(),
-            coalescing: coalescing
-                .map(|Coalescing { target_bytes, in_order }| pb::Coalescing { target_bytes, in_order }),
+            coalescing: coalescing.clone().map(|Coalescing { target_bytes, in_order, shareable }| pb::Coalescing {
+                target_bytes,
+                in_order,
+                shareable,
+            }),
         }
     }
 }
@@ -78,24 +81,28 @@ impl TryFrom<pb::StagePlan> for StagePlan {
             tasks: stage.tasks.into_iter().map(Into::into).collect(),
             inputs: stage.inputs.into_iter().map(|stage| StageInput { stage }).collect(),
             output_partitions: stage.output_partitions,
-            coalescing: stage
-                .coalescing
-                .map(|pb::Coalescing { target_bytes, in_order }| Coalescing { target_bytes, in_order }),
+            coalescing: stage.coalescing.map(|pb::Coalescing { target_bytes, in_order, shareable }| Coalescing {
+                target_bytes,
+                in_order,
+                shareable,
+            }),
         })
     }
 }
 
 impl From<&TaskPlan> for pb::TaskPlan {
     fn from(task: &TaskPlan) -> Self {
-        let TaskPlan { partitions, slots, input_bytes } = task;
-        pb::TaskPlan { partitions: partitions.clone(), slots: *slots, input_bytes: *input_bytes }
+        let TaskPlan { partitions, share, slots, input_bytes } = task;
+        let share = share.map(|InputShare { stage, index, of }| pb::InputShare { stage, index, of });
+        pb::TaskPlan { partitions: partitions.clone(), share, slots: *slots, input_bytes: *input_bytes }
     }
 }
 
 impl From<pb::TaskPlan> for TaskPlan {
     fn from(task: pb::TaskPlan) -> Self {
-        let pb::TaskPlan { partitions, slots, input_bytes } = task;
-        TaskPlan { partitions, slots, input_bytes }
+        let pb::TaskPlan { partitions, share, slots, input_bytes } = task;
+        let share = share.map(|pb::InputShare { stage, index, of }| InputShare { stage, index, of });
+        TaskPlan { partitions, share, slots, input_bytes }
     }
 }
 

@@ -17,12 +17,12 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{TryStreamExt, future};
-use windrow_model::{AttemptId, Determinism, JobId, MapOutputId, StageId, TaskId, TaskPlan, WorkerId};
+use windrow_model::{AttemptId, Determinism, InputShare, JobId, MapOutputId, StageId, TaskId, TaskPlan, WorkerId};
 
 use super::bed::Planner;
 use crate::plan::{
-    BuildSideBytes, CutStage, DecodedFragment, Distributed, OutputPartitioning, allow_coalescing, decode_fragment,
-    distribute,
+    BuildSideBytes, CutStage, DecodedFragment, Distributed, OutputPartitioning, allow_coalescing, allow_sharing,
+    decode_fragment, distribute,
 };
 use crate::session::{base_config, base_state};
 use crate::shuffle::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, ShuffleSource, StageSize, TaskInputs};
@@ -66,13 +66,32 @@ pub(super) async fn run_coalesced(planner: &Planner, sql: &str) -> Result<Vec<Re
     let mut distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
     allow_coalescing(&mut distributed, 1, false);
     for stage in &mut distributed.stages {
-        let Some(how) = stage.plan.coalescing else { continue };
+        let Some(how) = &stage.plan.coalescing else { continue };
         let count = stage.plan.tasks.len() as u32;
         let is_first = |partition: &u32| if how.in_order { *partition < count / 2 } else { *partition % 2 == 1 };
         let (first, second): (Vec<u32>, Vec<u32>) = (0..count).partition(is_first);
         let groups = [first, second].into_iter().filter(|partitions| !partitions.is_empty());
-        let task = |partitions| TaskPlan { partitions, slots: 1, input_bytes: 0 };
+        let task = |partitions| TaskPlan { partitions, slots: 1, ..TaskPlan::default() };
         stage.plan.tasks = groups.map(task).collect();
+        stage.splits = vec![None; stage.plan.tasks.len()];
+    }
+    run_stages(&distributed).await
+}
+
+/// The same with each partition that may be shared read by three tasks. `side` chooses among the inputs that may be.
+pub(super) async fn run_shared(planner: &Planner, sql: &str, side: usize) -> Result<Vec<RecordBatch>> {
+    let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
+    let mut distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
+    allow_coalescing(&mut distributed, 1, false);
+    allow_sharing(&mut distributed);
+    for stage in &mut distributed.stages {
+        let shareable = stage.plan.coalescing.as_ref().map_or(&[][..], |how| &how.shareable);
+        let Some(&input) = shareable.get(side % shareable.len().max(1)) else { continue };
+        let shares = (0..3).map(|index| InputShare { stage: input, index, of: 3 });
+        let shared = |task: &TaskPlan| {
+            shares.clone().map(|share| TaskPlan { share: Some(share), ..task.clone() }).collect::<Vec<_>>()
+        };
+        stage.plan.tasks = stage.plan.tasks.iter().flat_map(shared).collect();
         stage.splits = vec![None; stage.plan.tasks.len()];
     }
     run_stages(&distributed).await
@@ -144,7 +163,10 @@ async fn run_task(
         (input.stage, outputs)
     });
     let sizes = stage.plan.inputs.iter().map(|input| (input.stage, pretended_size(input.stage, backwards)));
-    let inputs = TaskInputs { source: Arc::clone(outputs) as _, stages: inputs.collect(), sizes: sizes.collect() };
+    let mut inputs = TaskInputs { source: Arc::clone(outputs) as _, stages: inputs.collect(), sizes: sizes.collect() };
+    if let Some(share) = stage.plan.tasks[task as usize].share {
+        inputs.keep(share);
+    }
     let context = task_context(&decoded, inputs, backwards);
     let partitions = &stage.plan.tasks[task as usize].partitions;
     let rows = collect(&decoded.plan, partitions, context).await?;

@@ -1,7 +1,7 @@
 //! Every kind of statement gives plain DataFusion's rows when it is cut into tasks, and when it runs whole.
 
 use super::bed::{Bed, listed, sorted};
-use super::cluster::{run, run_coalesced};
+use super::cluster::{run, run_coalesced, run_shared};
 
 /// Compares the answers of plain DataFusion, of three partitions, of eight (more than files), and of one wide task.
 async fn check(bed: &Bed, sql: &str) {
@@ -15,6 +15,14 @@ async fn check(bed: &Bed, sql: &str) {
         match run_coalesced(&planner, sql).await {
             Ok(got) => assert_eq!(sorted(&got), sorted(&expected), "{sql}\n{:?}, coalesced", planner.spread),
             Err(error) => panic!("{sql}\n{:?}, coalesced: {error}", planner.spread),
+        }
+        for side in 0..2 {
+            match run_shared(&planner, sql, side).await {
+                Ok(got) => {
+                    assert_eq!(sorted(&got), sorted(&expected), "{sql}\n{:?}, input {side} shared", planner.spread)
+                }
+                Err(error) => panic!("{sql}\n{:?}, input {side} shared: {error}", planner.spread),
+            }
         }
     }
 }

@@ -1,0 +1,70 @@
+//! Decodes whole parts of a few bytes each.
+//!
+//! Each is an IPC stream of its own, and would cost more to begin than to decode: all parts of an exchange begin with the
+//! same schema, byte by byte, so one decoder reads their batches one part after the other.
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
+use bytes::Bytes;
+
+use super::source::{FetchError, OutputAt, SmallPart};
+
+/// A message is `FFFFFFFF`, its length, and so many bytes; a stream ends with an empty one.
+const MESSAGE_PREFIX_BYTES: usize = 8;
+const END: [u8; MESSAGE_PREFIX_BYTES] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+#[derive(Default)]
+pub struct SmallDecoder {
+    decoder: StreamDecoder,
+    /// The schema message that `decoder` has read.
+    schema: Bytes,
+}
+
+impl SmallDecoder {
+    /// The batches of the part, verified against what its writer recorded.
+    pub fn decode(&mut self, small: &SmallPart, at: &OutputAt) -> Result<Vec<RecordBatch>, FetchError> {
+        let SmallPart { bytes, end, .. } = small;
+        if (bytes.len() as u64) < end.bytes {
+            return Err(FetchError::lost(at, format!("{} of {} bytes arrived", bytes.len(), end.bytes)));
+        }
+        let crc32 = crc32fast::hash(bytes);
+        if bytes.len() as u64 != end.bytes || crc32 != end.crc32 {
+            let detail =
+                format!("{} bytes with checksum {crc32:08x}, not {} with {:08x}", bytes.len(), end.bytes, end.crc32);
+            return Err(FetchError::corrupt(at, detail));
+        }
+        let batches = self.batches(bytes).map_err(|detail| FetchError::corrupt(at, detail))?;
+        let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        if rows != end.rows {
+            return Err(FetchError::corrupt(at, format!("{rows} rows, not {}", end.rows)));
+        }
+        Ok(batches)
+    }
+
+    fn batches(&mut self, bytes: &Bytes) -> Result<Vec<RecordBatch>, String> {
+        let mut batches = Vec::new();
+        if bytes.is_empty() {
+            return Ok(batches);
+        }
+        let messages = bytes.strip_suffix(&END).ok_or("the stream has no end")?.len();
+        let known = !self.schema.is_empty() && bytes.starts_with(&self.schema);
+        if !known {
+            // Another schema, or the first one: a decoder reads one stream.
+            *self = SmallDecoder { decoder: StreamDecoder::default(), schema: schema_message(bytes)? };
+        }
+        let start = if known { self.schema.len() } else { 0 };
+        let mut pending = Buffer::from(bytes.slice(start..messages));
+        while !pending.is_empty() {
+            batches.extend(self.decoder.decode(&mut pending).map_err(|error| error.to_string())?);
+        }
+        Ok(batches)
+    }
+}
+
+/// The first message of a stream; a schema has no body.
+fn schema_message(bytes: &Bytes) -> Result<Bytes, String> {
+    let length = bytes.get(4..MESSAGE_PREFIX_BYTES).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
+    let end = length.map_or(0, |length| MESSAGE_PREFIX_BYTES + length as usize);
+    if end == 0 || end > bytes.len() { Err("the stream has no schema".to_owned()) } else { Ok(bytes.slice(..end)) }
+}
