@@ -31,6 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // What an earlier version did not write reads as absent.
         builder = builder.message_attribute(&path, "#[serde(default)]");
     }
+    // The code itself is not what people look up.
+    builder = builder.field_attribute(".windrow.v1.SqlProgram.made", "#[serde(skip)]");
     for (message, choice) in KEPT_CHOICES {
         let path = format!(".windrow.v1.{message}.{choice}");
         builder = builder.type_attribute(path, "#[serde(rename_all = \"snake_case\")]");

@@ -347,7 +347,7 @@ pub fn spec(name: &str, script: String, tables: BTreeMap<String, TableSpec>) -> 
         submitted_by: "benches".to_owned(),
         timeout: None,
         client_token: None,
-        program: Program::Sql { script, base: "file:///".to_owned(), tables, output: None },
+        program: Program::Sql { script, base: "file:///".to_owned(), tables, made: BTreeMap::new(), output: None },
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Command {
     Worker(WorkerArgs),
     #[cfg(feature = "embedded")]
     Simulate(SimulateArgs),
+    #[command(name = "mapreduce")]
+    MapReduce(MapReduceArgs),
     Submit(SubmitArgs),
     Jobs(JobsArgs),
     Job(JobArgs),
@@ -128,9 +130,13 @@ pub struct JobTextArgs {
 
 A job file (.yaml) has the keys:
   name, tables, params, sql or sql_file, output, setup, timeout, priority, queue, application
+  or, for code of your own: input, map, combine, reduce, keys, deterministic, steps
   tables:  { flights: { location: ./flights/, format: parquet } }   # or: flights: ./flights.csv.gz
   params:  { min_delay: \"30\" }               # ${min_delay} in the SQL; $${x} for the text ${x} itself
   output:  { location: ./out/, format: parquet, mode: overwrite, partition_by: [carrier] }
+  map:     { process: [./tokenize.py], files: [./tokenize.py] }         # lines in, lines of a key, a tab and a value out
+  reduce:  { process: [./sum.py], files: [./sum.py], partitions: 4 }    # reads them sorted by key
+  input:   { location: ./text/, format: lines }                         # or the name of a table, or { sql: SELECT … }
   setup:   [{ generate: tpch, into: ./data/, scale: 0.1, parts: 4 }]     # only if ./data/ does not exist")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -147,6 +153,79 @@ pub struct RunArgs {
     /// A statement that reads no more than this runs whole on one worker.
     #[arg(long, value_parser = bytes, value_name = "SIZE", hide = true)]
     pub small_job_bytes: Option<u64>,
+}
+
+/// Run any programs as mapper, combiner and reducer over lines of text, as Hadoop Streaming does.
+///
+/// A mapper reads lines and writes lines of a key, a tab and a value. A reducer reads them sorted by key.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windrow mapreduce --mapper ./tokenize.py --reducer ./sum.py --file tokenize.py --file sum.py --input ./text/ --output ./counts/
+  windrow mapreduce --mapper cat --reducer 'uniq -c' --input words.txt --output ./counts/ --reducers 4
+  windrow mapreduce --mapper 'cut -f1,2' --reducer cat --input ./log/ --output ./sorted/ --key-fields 2 --partition -k1,1 --sort '-k1,1 -k2,2nr'")]
+pub struct MapReduceArgs {
+    /// Command line of the mapper; without it lines are read as keys and values.
+    #[arg(long, value_name = "COMMAND")]
+    pub mapper: Option<String>,
+    /// Command line of the combiner: what it makes of a map task's lines is reduced instead of them.
+    #[arg(long, value_name = "COMMAND")]
+    pub combiner: Option<String>,
+    /// Command line of the reducer; without it the mapper's lines are the output. `aggregate` computes what Hadoop's
+    /// aggregate package does with keys like `LongValueSum:word`.
+    #[arg(long, value_name = "COMMAND", required_unless_present = "mapper")]
+    pub reducer: Option<String>,
+    /// A file or folder of text; its lines are the input.
+    #[arg(long, value_name = "LOCATION")]
+    pub input: String,
+    /// A folder for the output, which must hold nothing yet.
+    #[arg(long, value_name = "LOCATION")]
+    pub output: String,
+    /// Replace what the output's folder holds.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// A file that the programs find in the folder they are started in; may be repeated.
+    #[arg(long = "file", value_name = "PATH")]
+    pub files: Vec<String>,
+    /// A variable of the programs' environment; may be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_assignment)]
+    pub env: Vec<(String, String)>,
+    /// Tasks that reduce.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub reducers: Option<u32>,
+    /// Between the fields of a line [default: a tab].
+    #[arg(long, value_name = "CHARACTER")]
+    pub separator: Option<String>,
+    /// First fields of a line that are its key [default: 1].
+    #[arg(long, value_name = "N")]
+    pub key_fields: Option<u32>,
+    /// Fields of the key that choose the reducer, for example `-k1,2`.
+    #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
+    pub partition: Option<String>,
+    /// Order in which a reducer reads keys, for example `-k1,1 -k2,2nr`.
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// The programs give the same lines for the same lines, whatever order the values of a key come in: fewer tasks run
+    /// again when a worker is lost.
+    #[arg(long)]
+    pub deterministic: bool,
+    /// The job's name.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The job fails after this time, for example `90s`, `10m`.
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// URL of a running cluster's coordinator [default: a cluster inside this process].
+    #[arg(long, value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// Workers of the cluster inside this process.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// Threads of each of them.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: u32,
+    /// Memory of each of them [default: 4GiB, or less on a small machine].
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
 }
 
 /// Hand a job to a running cluster.

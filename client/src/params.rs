@@ -14,6 +14,8 @@ use crate::nearest;
 pub struct Params {
     values: BTreeMap<String, String>,
     used: BTreeSet<String>,
+    /// Text is left as it is.
+    untouched: bool,
 }
 
 impl Params {
@@ -21,7 +23,12 @@ impl Params {
     pub fn new(defaults: BTreeMap<String, String>, given: &[(String, String)]) -> Params {
         let mut values = defaults;
         values.extend(given.iter().cloned());
-        Params { values, used: BTreeSet::new() }
+        Params { values, ..Params::default() }
+    }
+
+    /// Leaves every text as it is.
+    pub fn untouched() -> Params {
+        Params { untouched: true, ..Params::default() }
     }
 
     /// `text` with every `${name}` replaced.
@@ -31,6 +38,9 @@ impl Params {
     pub fn substitute(&mut self, text: &str, place: &str) -> Result<String, ErrorReport> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
+        if self.untouched {
+            return Ok(text.to_owned());
+        }
         while let Some(at) = rest.find("${") {
             let (before, opened) = (&rest[..at], &rest[at + 2..]);
             if let Some(kept) = before.strip_suffix('$') {

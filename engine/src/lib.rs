@@ -19,3 +19,4 @@ pub mod sql;
 pub mod stores;
 pub mod tables;
 pub mod task;
+pub mod user_code;

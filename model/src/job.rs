@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::MapReduce;
+
 /// A self-contained specification: everything needed to run the job, on any coordinator, at any later time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSpec {
@@ -29,6 +31,8 @@ pub enum Program {
         /// URL of the folder that relative locations resolve against, with a trailing slash.
         base: String,
         tables: BTreeMap<String, TableSpec>,
+        /// Tables that the user's own code makes of others, by name. They are read as any other table is.
+        made: BTreeMap<String, MapReduce>,
         /// Where the rows of the script's last `SELECT` go; `None` keeps them as the job's result.
         output: Option<OutputSpec>,
     },
@@ -49,6 +53,8 @@ pub enum TableFormat {
     Parquet,
     Csv,
     Json,
+    /// Lines.
+    Text,
 }
 
 /// Where a job's rows go.
@@ -79,11 +85,14 @@ impl TableFormat {
             TableFormat::Parquet => "parquet",
             TableFormat::Csv => "csv",
             TableFormat::Json => "json",
+            TableFormat::Text => "text",
         }
     }
 
     pub fn from_name(name: &str) -> Option<TableFormat> {
-        [TableFormat::Parquet, TableFormat::Csv, TableFormat::Json].into_iter().find(|format| format.name() == name)
+        [TableFormat::Parquet, TableFormat::Csv, TableFormat::Json, TableFormat::Text]
+            .into_iter()
+            .find(|format| format.name() == name)
     }
 }
 

@@ -12,6 +12,7 @@ mod plan;
 mod size;
 mod state;
 mod time;
+mod user_code;
 
 pub use error::{ErrorKind, ErrorReport};
 pub use failure::Failure;
@@ -25,3 +26,4 @@ pub use plan::{
 pub use size::{ParseSizeError, format_bytes, parse_bytes, parse_duration};
 pub use state::{AttemptState, JobState, StageState, WorkerState};
 pub use time::Timestamp;
+pub use user_code::{FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode};

@@ -7,6 +7,7 @@ mod failure;
 mod id;
 mod output;
 mod spec;
+mod user_code;
 
 use std::fmt;
 

@@ -116,7 +116,10 @@ fn is_well_known(stage: &Stage, percent: u32) -> bool {
 fn only_attempt_began_at(task: &Task) -> Option<Timestamp> {
     let mut live = task.live();
     let (first, second) = (live.next()?, live.next());
-    (second.is_none() && task.trouble().speculations < PER_TASK_MAX).then_some(first.began_at())
+    let trouble = task.trouble();
+    // What has run out of memory takes its time because it is large.
+    let may = second.is_none() && trouble.speculations < PER_TASK_MAX && trouble.out_of_memory == 0;
+    may.then_some(first.began_at())
 }
 
 fn has_allowance(job: &Job, percent: u32) -> bool {

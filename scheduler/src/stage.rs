@@ -24,8 +24,10 @@ pub(crate) enum StageRole {
     Count,
 }
 
-/// Tasks that must run out of memory before others are spared the same: one may be the exception.
+/// Tasks that must run out of memory before others are spared the same, and the part of a stage that they must be: the
+/// largest run first, and may be the exception.
 const OUT_OF_MEMORY_MIN: u32 = 2;
+const OUT_OF_MEMORY_DIVISOR: u32 = 8;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
@@ -181,7 +183,8 @@ impl Stage {
 
     /// Whether so many of its tasks have run out of memory that the others would, too.
     pub fn needs_whole_workers(&self) -> bool {
-        self.out_of_memory >= OUT_OF_MEMORY_MIN && self.out_of_memory > self.available
+        let many = OUT_OF_MEMORY_MIN.max(self.tasks.len() as u32 / OUT_OF_MEMORY_DIVISOR);
+        self.out_of_memory >= many && self.out_of_memory > self.available
     }
 
     /// Tasks that wait get a worker to themselves.

@@ -129,7 +129,8 @@ async fn a_build_side_that_does_not_fit_is_divided() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_without_enough_memory_is_tried_once_more_and_names_its_operator() {
     let small = WorkerSetup { memory: "32MiB", slots: 2, ..WorkerSetup::default() };
-    let mut cluster = Cluster::set_up(Setup { workers: vec![small; 2], ..Setup::of(0) }).await;
+    let setup = Setup { workers: vec![small; 2], limits: &["speculation=off"], ..Setup::of(0) };
+    let mut cluster = Cluster::set_up(setup).await;
     let client = TestCluster::attached(&cluster.url()).await;
     // Rows of one key cannot be divided, and a full join needs all of them at once.
     let sql = format!("SELECT count(a.t), count(b.t) FROM {HOT} a FULL JOIN {HOT} b ON a.f = b.f AND a.t > b.t");

@@ -21,3 +21,4 @@ mod pauses;
 mod restart;
 mod survival;
 mod undetermined;
+mod user_code;

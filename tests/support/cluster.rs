@@ -84,6 +84,7 @@ pub fn spec(script: &str) -> JobSpec {
             script: script.to_owned(),
             base: "file:///".to_owned(),
             tables: Default::default(),
+            made: Default::default(),
             output: None,
         },
     }

@@ -13,6 +13,7 @@ mod idle;
 mod listen;
 mod options;
 mod process;
+mod processes;
 mod session;
 mod store;
 mod work_dir;

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use windrow_model::{ErrorKind, ErrorReport};
 
@@ -47,6 +48,11 @@ impl WorkDir {
         self.dir.path().join("shuffle")
     }
 
+    /// Folders that the user's programs are started in.
+    pub fn processes(&self) -> PathBuf {
+        self.dir.path().join("processes")
+    }
+
     /// Spill files of operators.
     pub fn spill(&self) -> PathBuf {
         self.dir.path().join("spill")
@@ -62,12 +68,23 @@ fn lock_new(dir: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
+/// Ends the user's programs that a dead worker has left: they work in its folder.
+fn end_programs_in(folder: &Path) {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let works_there = |id: &i32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+    for process in ids.filter(works_there).filter_map(Pid::from_raw) {
+        let _ = kill_process(process, Signal::KILL);
+    }
+}
+
 fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
     };
     let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
     for folder in folders.filter(|folder| is_abandoned(&folder.path())) {
+        end_programs_in(&folder.path());
         match std::fs::remove_dir_all(folder.path()) {
             Ok(()) => tracing::info!(folder = %folder.path().display(), "removed the folder of a dead worker"),
             Err(error) => {
@@ -98,8 +115,10 @@ mod tests {
         let dead = parent.path().join(format!("{PREFIX}dead"));
         std::fs::create_dir(&dead).unwrap();
         File::create(dead.join(LOCK_NAME)).unwrap();
+        let mut left = std::process::Command::new("sleep").arg("4713").current_dir(&dead).spawn().unwrap();
         let first = WorkDir::open(Some(parent.path())).unwrap();
         assert!(!dead.exists());
+        assert!(!left.wait().unwrap().success(), "a program of a dead worker goes on");
         let second = WorkDir::open(Some(parent.path())).unwrap();
         assert!(first.shuffle().exists() && second.shuffle().exists());
         drop(first);

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use windrow_engine::shuffle::Segments;
 use windrow_engine::stores::Stores;
 use windrow_engine::task::{TaskEnvironment, TaskResources};
+use windrow_engine::user_code::UserCodeHost;
 use windrow_model::{ErrorKind, ErrorReport};
 use windrow_proto::{PastSession, Register};
 
@@ -24,6 +25,7 @@ use crate::fragments::Fragments;
 use crate::listen::listen;
 use crate::options::WorkerOptions;
 use crate::process::host_name;
+use crate::processes::Processes;
 use crate::session::Session;
 use crate::store::ShuffleStore;
 use crate::work_dir::WorkDir;
@@ -73,6 +75,7 @@ impl Worker {
             spill_dir: work_dir.spill(),
             compression: options.compression,
             segments: options.local_reads.then(Segments::for_this_process),
+            user_code: Some(UserCodeHost(Arc::new(Processes::new(work_dir.processes())))),
         };
         let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env())?);
         let store = ShuffleStore::new(work_dir.shuffle(), env.shuffle_memory());

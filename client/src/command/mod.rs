@@ -8,6 +8,7 @@ mod jobs;
 mod load;
 #[cfg(feature = "embedded")]
 mod machine;
+mod mapreduce;
 #[cfg(feature = "embedded")]
 mod run;
 mod show;
@@ -45,6 +46,7 @@ pub fn run(command: Command, log_format: LogFormat) -> Outcome {
         Command::Worker(args) => block_on(worker::run(args)),
         #[cfg(feature = "embedded")]
         Command::Simulate(args) => simulate::run(args),
+        Command::MapReduce(args) => block_on(mapreduce::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Jobs(args) => block_on(jobs::list(args)),
         Command::Job(args) => block_on(show::job(args)),
@@ -80,6 +82,7 @@ impl Command {
             Command::Up(args) => text(&args.output),
             #[cfg(feature = "embedded")]
             Command::Simulate(args) => args.prints_json(),
+            Command::MapReduce(_) => false,
             Command::Submit(args) => rows(&args.text.output),
             Command::Jobs(args) => rows(&args.output),
             Command::Job(args) => text(&args.output),

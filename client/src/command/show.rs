@@ -88,7 +88,11 @@ fn stages(job: &Job) -> Option<Listing> {
 /// `2/4 of 16`: done, all, and the partitions that were put together into them; `2/8 of 4` where tasks share some.
 fn tasks(stage: &Stage) -> String {
     let tasks = format!("{}/{}", stage.tasks_done, stage.tasks);
-    if stage.partitions != stage.tasks { format!("{tasks} of {}", stage.partitions) } else { tasks }
+    if stage.partitions > 0 && stage.partitions != stage.tasks {
+        format!("{tasks} of {}", stage.partitions)
+    } else {
+        tasks
+    }
 }
 
 fn attempts(job: &Job) -> Option<Listing> {

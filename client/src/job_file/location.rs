@@ -4,12 +4,14 @@ use windrow_model::{ErrorReport, TableFormat};
 
 use crate::nearest;
 
-const EXTENSIONS: [(&str, TableFormat); 5] = [
+const EXTENSIONS: [(&str, TableFormat); 7] = [
     ("parquet", TableFormat::Parquet),
     ("csv", TableFormat::Csv),
     ("json", TableFormat::Json),
     ("ndjson", TableFormat::Json),
     ("jsonl", TableFormat::Json),
+    ("txt", TableFormat::Text),
+    ("text", TableFormat::Text),
 ];
 
 const COMPRESSIONS: [(&str, &str); 4] = [("gz", "gzip"), ("zst", "zstd"), ("bz2", "bzip2"), ("xz", "xz")];
@@ -20,20 +22,21 @@ const COMPRESSIONS: [(&str, &str); 4] = [("gz", "gzip"), ("zst", "zstd"), ("bz2"
 /// `Invalid`, naming `place`, if neither says it.
 pub(super) fn format(place: &str, location: &str, named: Option<&str>) -> Result<TableFormat, ErrorReport> {
     match named {
+        Some("lines") => Ok(TableFormat::Text),
         Some(name) => TableFormat::from_name(name).ok_or_else(|| unknown(place, name)),
         None => by_extension(location).ok_or_else(|| {
             ErrorReport::invalid(format!("{place} has no format"))
                 .with_detail(format!("the location `{location}` does not say it by its extension"))
-                .with_hint("add `format: parquet`, `format: csv` or `format: json`")
+                .with_hint("add `format: parquet`, `format: csv`, `format: json` or `format: text`")
         }),
     }
 }
 
 fn unknown(place: &str, name: &str) -> ErrorReport {
     let report = ErrorReport::invalid(format!("{place} has the unknown format `{name}`"));
-    match nearest(name, ["parquet", "csv", "json"]) {
+    match nearest(name, ["parquet", "csv", "json", "text"]) {
         Some(near) => report.with_hint(format!("did you mean `{near}`?")),
-        None => report.with_hint("formats are parquet, csv and json (newline-delimited)"),
+        None => report.with_hint("formats are parquet, csv, json (newline-delimited) and text (lines)"),
     }
 }
 

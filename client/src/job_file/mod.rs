@@ -3,6 +3,7 @@
 //! Everything that can be refused without a cluster is refused here, with the file, the key and the line.
 
 mod location;
+mod map_reduce;
 mod options;
 mod setup;
 mod yaml;
@@ -12,10 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
-use windrow_model::{ErrorKind, ErrorReport, JobSpec, Program, parse_duration};
+use windrow_model::{
+    ErrorKind, ErrorReport, JobSpec, OutputMode, OutputSpec, Program, TableFormat, TableSpec, parse_duration,
+};
 
 use crate::errors;
 use crate::params::Params;
+pub use map_reduce::Streaming;
 pub use setup::{Generator, SetupStep};
 
 /// Priority of a job that does not say its own.
@@ -102,9 +106,66 @@ fn plain_sql(text: &str, name: &str, place: &str, folder: &Path, given: &Given) 
     let mut params = Params::new(BTreeMap::new(), &given.params);
     let script = params.substitute(text, place)?;
     params.check_given(&given.params)?;
-    let program = Program::Sql { script, base: base_url(folder)?, tables: BTreeMap::new(), output: None };
+    let program =
+        Program::Sql { script, base: base_url(folder)?, tables: BTreeMap::new(), made: BTreeMap::new(), output: None };
     let spec = Settings { name: Some(name.to_owned()), ..Settings::default() }.into_spec(program, given)?;
     Ok(Job { spec, setup: Vec::new() })
+}
+
+/// A job of lines in and lines out.
+#[derive(Clone, Debug)]
+pub struct StreamingJob {
+    pub code: Streaming,
+    pub input: String,
+    pub output: String,
+    pub overwrite: bool,
+}
+
+/// The table that a job of one step reads, unless it names another.
+const INPUT: &str = "input";
+
+/// Makes a job of Hadoop Streaming's words. Locations and files are relative to the current folder.
+///
+/// # Errors
+/// `NotFound` for files that are not there, `Invalid` for anything else that is wrong.
+pub fn streaming(job: StreamingJob, given: &Given) -> Result<Job, ErrorReport> {
+    let folder = current_dir()?;
+    let name = given.name.clone().unwrap_or_else(|| "mapreduce".to_owned());
+    let table = step_name(&name);
+    let mut code = job.code;
+    let script = code.take_query(&quoted(&table)).unwrap_or_else(|| all_rows(&table));
+    let made = code.into_made(&table, &folder, INPUT)?;
+    let lines = TableSpec { location: job.input, format: TableFormat::Text, options: BTreeMap::new() };
+    let mode = if job.overwrite { OutputMode::Overwrite } else { OutputMode::Error };
+    let output = OutputSpec {
+        location: job.output,
+        format: TableFormat::Text,
+        mode,
+        partition_by: Vec::new(),
+        options: BTreeMap::new(),
+    };
+    let program = Program::Sql {
+        script,
+        base: base_url(&folder)?,
+        tables: BTreeMap::from([(INPUT.to_owned(), lines)]),
+        made: BTreeMap::from([(table, made)]),
+        output: Some(output),
+    };
+    let spec = Settings { name: Some(name), ..Settings::default() }.into_spec(program, given)?;
+    Ok(Job { spec, setup: Vec::new() })
+}
+
+/// The table that the only step of a job makes.
+fn step_name(job: &str) -> String {
+    if job.eq_ignore_ascii_case(INPUT) { "rows".to_owned() } else { job.to_owned() }
+}
+
+fn all_rows(table: &str) -> String {
+    format!("SELECT * FROM {}", quoted(table))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// URL of a folder, ending in a slash so that relative locations join below it.

@@ -42,7 +42,7 @@ fn every_key_of_a_job_file_reaches_the_specification() {
     assert_eq!(job.spec.queue, "nightly");
     assert_eq!(job.spec.priority, 70);
     assert_eq!(job.spec.timeout, Some(Duration::from_secs(90)));
-    let Program::Sql { script, base, tables, output } = job.spec.program;
+    let Program::Sql { script, base, tables, output, .. } = job.spec.program;
     assert_eq!(script, "SELECT carrier FROM flights WHERE arr_delay > 30 * 0.10");
     assert_eq!(base, "file:///jobs/");
     assert_eq!(tables["flights"].format, TableFormat::Parquet);

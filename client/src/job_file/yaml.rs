@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use windrow_model::{ErrorReport, OutputMode, OutputSpec, Program, TableSpec};
+use windrow_model::{ErrorReport, MapReduceInput, OutputMode, OutputSpec, Program, TableSpec};
 
+use super::map_reduce::{CodeEntry, KeysEntry, StepEntry};
 use super::options::FormatKeys;
 use super::setup::SetupEntry;
-use super::{Given, Job, Settings, base_url, location, timeout};
+use super::{Given, INPUT, Job, Settings, all_rows, base_url, location, step_name, timeout};
 use crate::nearest;
 use crate::params::Params;
 
@@ -32,6 +33,35 @@ struct JobFile {
     output: Option<OutputEntry>,
     #[serde(default)]
     setup: Vec<SetupEntry>,
+    /// Tables that code makes, by name.
+    #[serde(default)]
+    steps: BTreeMap<String, StepEntry>,
+    /// The keys of the only step.
+    input: Option<InputEntry>,
+    map: Option<CodeEntry>,
+    combine: Option<CodeEntry>,
+    reduce: Option<CodeEntry>,
+    keys: Option<KeysEntry>,
+    #[serde(default)]
+    deterministic: bool,
+}
+
+/// `input:` of a job that is one step.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`input` is the name of a table, or a map with `location` and `format`, or one with `sql`"
+)]
+enum InputEntry {
+    Name(String),
+    Query(QueryEntry),
+    Files(Box<TableKeys>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueryEntry {
+    sql: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,8 +129,38 @@ pub(super) fn load(path: &Path, text: &str, stem: &str, folder: &Path, given: &G
     let place = format!("`{}`", path.display());
     let mut params = Params::new(file.params, &given.params);
 
-    let script = params.substitute(&script(file.sql, file.sql_file, folder, &place)?, "the SQL")?;
+    let name = file.name.clone().unwrap_or_else(|| stem.to_owned());
+    let only = StepEntry {
+        map: file.map,
+        combine: file.combine,
+        reduce: file.reduce,
+        keys: file.keys,
+        deterministic: file.deterministic,
+        ..StepEntry::default()
+    };
+    let mut made = BTreeMap::new();
+    for (step, entry) in file.steps {
+        let code = entry.into_made(&step, folder, None, &mut params)?;
+        made.insert(step, code);
+    }
     let mut tables = BTreeMap::new();
+    let only_step = only.has_code().then(|| step_name(&name));
+    if let Some(step) = &only_step {
+        let input = file.input.map(|input| step_input(input, &mut tables, &mut params)).transpose()?;
+        made.insert(step.clone(), only.into_made(step, folder, input, &mut params)?);
+    } else if file.input.is_some() {
+        return Err(ErrorReport::invalid(format!("{place} has an `input` and no code that reads it"))
+            .with_hint("add `map:` or `reduce:`; tables of SQL stand under `tables:`"));
+    }
+    let is_table = |step: &&String| tables.keys().chain(file.tables.keys()).any(|name| name.eq_ignore_ascii_case(step));
+    if let Some(both) = made.keys().find(is_table) {
+        return Err(ErrorReport::invalid(format!("`{both}` is a table and a step in {place}"))
+            .with_hint("give one of them another name"));
+    }
+    let script = match (&only_step, &file.sql, &file.sql_file) {
+        (Some(step), None, None) => all_rows(step),
+        _ => params.substitute(&script(file.sql, file.sql_file, folder, &place)?, "the SQL")?,
+    };
     for (name, TableEntry(keys)) in file.tables {
         let table = table(&name, keys, &mut params)?;
         tables.insert(name, table);
@@ -109,7 +169,7 @@ pub(super) fn load(path: &Path, text: &str, stem: &str, folder: &Path, given: &G
     let setup = file.setup.into_iter().map(|entry| entry.into_step(folder, &mut params)).collect::<Result<_, _>>()?;
     params.check_given(&given.params)?;
 
-    let program = Program::Sql { script, base: base_url(folder)?, tables, output };
+    let program = Program::Sql { script, base: base_url(folder)?, tables, made, output };
     let settings = Settings {
         name: file.name.or_else(|| Some(stem.to_owned())),
         application: file.application,
@@ -118,6 +178,22 @@ pub(super) fn load(path: &Path, text: &str, stem: &str, folder: &Path, given: &G
         timeout: file.timeout.as_deref().map(timeout).transpose()?,
     };
     Ok(Job { spec: settings.into_spec(program, given)?, setup })
+}
+
+/// What the only step reads; files become a table.
+fn step_input(
+    input: InputEntry,
+    tables: &mut BTreeMap<String, TableSpec>,
+    params: &mut Params,
+) -> Result<MapReduceInput, ErrorReport> {
+    Ok(match input {
+        InputEntry::Name(name) => MapReduceInput::Table(name),
+        InputEntry::Query(query) => MapReduceInput::Query(query.sql),
+        InputEntry::Files(keys) => {
+            tables.insert(INPUT.to_owned(), table(INPUT, *keys, params)?);
+            MapReduceInput::Table(INPUT.to_owned())
+        }
+    })
 }
 
 fn script(sql: Option<String>, file: Option<String>, folder: &Path, place: &str) -> Result<String, ErrorReport> {

@@ -150,6 +150,7 @@ fn spec() -> JobSpec {
             script: "SELECT carrier, count(*) FROM flights GROUP BY carrier".into(),
             base: "file:///jobs/".into(),
             tables: BTreeMap::from([("flights".into(), table)]),
+            made: BTreeMap::new(),
             output: Some(output),
         },
     }

@@ -11,12 +11,15 @@ use parquet::errors::ParquetError;
 use windrow_model::ErrorReport;
 
 use crate::shuffle::FetchError;
+use crate::user_code::UserCodeError;
 
 /// The innermost thing that says what happened.
 pub(super) enum Cause<'a> {
     /// Already described for the user by Windrow.
     Reported(&'a ErrorReport),
     Fetch(&'a FetchError),
+    /// The user's own code has failed.
+    UserCode(&'a ErrorReport),
     OutOfMemory(&'a str),
     Store(&'a object_store::Error),
     Io(&'a io::Error),
@@ -47,7 +50,7 @@ pub(super) fn find(error: &DataFusionError) -> Cause<'_> {
         if let Some(cause) = understand(error) {
             found = Some(cause);
         }
-        if matches!(found, Some(Cause::Reported(_) | Cause::Fetch(_) | Cause::Store(_))) {
+        if matches!(found, Some(Cause::Reported(_) | Cause::UserCode(_) | Cause::Fetch(_) | Cause::Store(_))) {
             break;
         }
         link = inner(error);
@@ -66,6 +69,9 @@ fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 fn understand<'a>(error: &'a (dyn Error + 'static)) -> Option<Cause<'a>> {
     if let Some(report) = error.downcast_ref::<ErrorReport>() {
         return Some(Cause::Reported(report));
+    }
+    if let Some(UserCodeError(report)) = error.downcast_ref::<UserCodeError>() {
+        return Some(Cause::UserCode(report));
     }
     if let Some(fetch) = error.downcast_ref::<FetchError>() {
         return Some(Cause::Fetch(fetch));

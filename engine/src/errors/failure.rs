@@ -22,6 +22,7 @@ pub fn failure(error: DataFusionError, task: TaskId) -> Failure {
         Cause::Fetch(FetchError::Corrupt { output, worker, .. }) => {
             return Failure::Corrupt { output: *output, peer: *worker };
         }
+        Cause::UserCode(report) => return of_user_code((*report).clone()),
         Cause::Io(io) if is_disk_full(io) => return Failure::DiskFull { path: path_of(io) },
         Cause::Reported(_)
         | Cause::OutOfMemory(_)
@@ -107,6 +108,14 @@ fn by_kind(report: ErrorReport) -> Failure {
         | ErrorKind::Cancelled
         | ErrorKind::Corrupt
         | ErrorKind::Unsupported => Failure::Query(report),
+    }
+}
+
+/// A program that cannot be started here may be there on another worker.
+fn of_user_code(report: ErrorReport) -> Failure {
+    match report.kind {
+        ErrorKind::Unavailable => Failure::Unavailable(report),
+        _ => Failure::UserCode(report),
     }
 }
 

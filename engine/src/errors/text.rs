@@ -12,7 +12,7 @@ const MEMORY_HINT: &str = "give workers more memory (--memory), or more workers 
 
 pub(super) fn describe(cause: &Cause<'_>) -> ErrorReport {
     match cause {
-        Cause::Reported(report) => (*report).clone(),
+        Cause::Reported(report) | Cause::UserCode(report) => (*report).clone(),
         Cause::Fetch(fetch) => fetch_failed(fetch),
         Cause::OutOfMemory(text) => out_of_memory(text),
         Cause::Store(error) => store(error),

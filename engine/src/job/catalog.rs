@@ -84,6 +84,11 @@ impl Catalog {
         self.files.get(&self.find_files(name)?)
     }
 
+    /// Whether there is a table or view of exactly this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name) || self.made.contains(name) || self.views.contains_key(name)
+    }
+
     /// How the files of an open table are laid out.
     pub fn partitioning(&self, name: &str) -> Partitioning {
         self.partitioning.get(name).cloned().unwrap_or_default()
@@ -163,6 +168,16 @@ impl Catalog {
         self.opened.remove(name);
         self.made.insert(name.to_owned());
         Ok(())
+    }
+
+    /// Puts in a table that the user's own code makes.
+    pub fn register_made(
+        &self,
+        name: &str,
+        provider: Arc<dyn TableProvider>,
+        context: &SessionContext,
+    ) -> Result<(), ErrorReport> {
+        register(context, name, provider)
     }
 
     /// Notes that statement number `statement` has made the view `name`, or made it again.

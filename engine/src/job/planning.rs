@@ -19,6 +19,7 @@ use super::EngineOptions;
 use crate::joins;
 use crate::plan::{self, Distributed, Spread};
 use crate::sink::{OutputTarget, TableWriteExec};
+use crate::user_code;
 
 /// A statement that workers will run.
 pub(super) struct Plan {
@@ -49,6 +50,7 @@ pub(super) async fn distribute(
     if width(&spread) != width(&expected) {
         (session, physical) = self::physical(&logical, &spread, &session).await?;
     }
+    physical = user_code::with_reducers(physical)?;
     let schema = physical.schema();
     if let Some(target) = target {
         // One file is written by one task anyway, and values of partition columns are not ranges.

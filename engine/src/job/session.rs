@@ -8,13 +8,17 @@ use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as LogicalStatement, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToSource, CopyToStatement, CreateExternalTable, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, OutputSpec, Program, StepOutcome, StepPlan};
+use windrow_model::{
+    ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapReduce, MapReduceInput, OutputSpec, Program, StepOutcome,
+    StepPlan, UserCode,
+};
 
 use super::big_stack::drop_on_big_stack;
 use super::catalog::{Catalog, FilesTable};
@@ -27,7 +31,7 @@ use crate::sink::{OutputTarget, check_target};
 use crate::sql::{Action, Setting, StageTable, WindowFilter, Written, check_setting, split};
 use crate::stores::resolve_location;
 use crate::tables::Declared;
-use crate::{errors, session};
+use crate::{errors, session, user_code};
 
 /// One job's catalog, settings and statements. Lives on the coordinator while the job runs.
 ///
@@ -92,7 +96,12 @@ impl JobSession {
         started: DateTime<Utc>,
         env: &Arc<PlanEnvironment>,
     ) -> Result<JobSession, ErrorReport> {
-        let Program::Sql { script, base, tables, output } = &spec.program;
+        let Program::Sql { script, base, tables, made, output } = &spec.program;
+        let is_both = |step: &&String| tables.keys().any(|table| table.eq_ignore_ascii_case(step));
+        if let Some(both) = made.keys().find(is_both) {
+            return Err(ErrorReport::invalid(format!("`{both}` is a table and a step"))
+                .with_hint("names that differ in their case only are the same"));
+        }
         let statements = split(script)?;
         if statements.is_empty() {
             return Err(ErrorReport::invalid("the job has no SQL statement").with_hint("add at least a SELECT"));
@@ -279,7 +288,79 @@ impl JobSession {
             }
         }
         let opened = self.catalog.open(&references, &self.context, &session, &self.env.stores).await;
-        opened.map_err(|report| prefixed(report, &self.place(at)))
+        opened.map_err(|report| prefixed(report, &self.place(at)))?;
+        for wanted in references.iter().filter_map(Catalog::local_name) {
+            if let Some((name, made)) = self.made_by_code(&wanted)
+                && under_way.insert(wanted.clone())
+            {
+                Box::pin(self.make_by_code(at, &name, &wanted, &made, under_way)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The table that the user's own code makes, by the name that a statement gives it.
+    fn made_by_code(&self, wanted: &str) -> Option<(String, MapReduce)> {
+        let Program::Sql { made, .. } = &self.spec.program;
+        let exact = made.get_key_value(wanted);
+        // Unquoted names arrive in lower case.
+        let similar = || made.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let found = exact.or_else(|| if self.catalog.has(wanted) { None } else { similar() });
+        found.map(|(name, made)| (name.clone(), made.clone()))
+    }
+
+    /// Registers the table `name` under the name that is `wanted`.
+    async fn make_by_code(
+        &mut self,
+        at: usize,
+        name: &str,
+        wanted: &str,
+        made: &MapReduce,
+        under_way: &mut BTreeSet<String>,
+    ) -> Result<(), ErrorReport> {
+        let place = format!("the step `{name}`");
+        user_code::check(made, &place)?;
+        let sql = match &made.input {
+            MapReduceInput::Table(table) => format!("SELECT * FROM \"{}\"", table.replace('"', "\"\"")),
+            MapReduceInput::Query(sql) => sql.clone(),
+        };
+        let only_one = || ErrorReport::invalid(format!("{place}: its input is not one query"));
+        let [written] = &split(&sql)?[..] else { return Err(only_one()) };
+        let explained = |error| prefixed(errors::report(error, &sql), &place);
+        let statement = written.parse().map_err(explained)?;
+        if !matches!(Action::of(written.parse().map_err(explained)?), Ok(Action::Query(_))) {
+            return Err(only_one().with_hint("write a SELECT"));
+        }
+        self.prepare(at, &statement, under_way).await?;
+        let input = self.session().statement_to_plan(statement).await.map_err(explained)?;
+        let schemas = user_code::Schemas {
+            map: self.written_by(made.map.as_ref(), &place).await?,
+            combine: self.written_by(made.combine.as_ref(), &place).await?,
+            reduce: self.written_by(made.reduce.as_ref(), &place).await?,
+        };
+        let plan = user_code::made_of(name, made, schemas, input).map_err(explained)?;
+        let table = ViewTable::new(plan, None);
+        self.catalog.register_made(wanted, Arc::new(table), &self.context)?;
+        Ok(())
+    }
+
+    /// What a piece of code writes: the columns that it names, or those of lines.
+    async fn written_by(&self, code: Option<&UserCode>, place: &str) -> Result<SchemaRef, ErrorReport> {
+        let Some(columns) = code.and_then(|code| code.columns.as_deref()) else {
+            return Ok(user_code::lines_schema());
+        };
+        let wrong = |detail: String| {
+            ErrorReport::invalid(format!("{place}: `{columns}` are no columns"))
+                .with_detail(detail)
+                .with_hint("write them as in CREATE TABLE, for example `word VARCHAR, n BIGINT`")
+        };
+        let sql = format!("CREATE EXTERNAL TABLE t ({columns}) STORED AS CSV LOCATION 'x'");
+        let [written] = &split(&sql)?[..] else { return Err(wrong("more than one statement".to_owned())) };
+        let statement = written.parse().map_err(|error| wrong(error.strip_backtrace()))?;
+        match self.session().statement_to_plan(statement).await.map_err(|error| wrong(error.strip_backtrace()))? {
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => Ok(Arc::clone(table.schema.inner())),
+            _ => Err(wrong("it is another statement".to_owned())),
+        }
     }
 
     async fn make_view_again(

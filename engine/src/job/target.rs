@@ -119,10 +119,11 @@ pub(super) fn format_named(name: &str) -> Result<TableFormat, ErrorReport> {
         "PARQUET" => Ok(TableFormat::Parquet),
         "CSV" => Ok(TableFormat::Csv),
         "JSON" | "NDJSON" | "JSONL" => Ok(TableFormat::Json),
+        "TEXT" | "TEXTFILE" => Ok(TableFormat::Text),
         _ => {
-            let hint = match errors::nearest(name, ["PARQUET", "CSV", "JSON", "NDJSON"]) {
+            let hint = match errors::nearest(name, ["PARQUET", "CSV", "JSON", "NDJSON", "TEXT"]) {
                 Some(near) => format!("did you mean STORED AS {near}?"),
-                None => "formats are PARQUET, CSV and JSON (one object per line)".to_owned(),
+                None => "formats are PARQUET, CSV, JSON (one object per line) and TEXT (lines)".to_owned(),
             };
             Err(ErrorReport::new(ErrorKind::Unsupported, format!("files cannot be STORED AS {name}")).with_hint(hint))
         }
@@ -140,6 +141,7 @@ fn format_of_location(location: &Url) -> Option<TableFormat> {
         (false, "parquet") => Some(TableFormat::Parquet),
         (false, "csv") => Some(TableFormat::Csv),
         (false, "json" | "ndjson" | "jsonl") => Some(TableFormat::Json),
+        (false, "txt" | "text") => Some(TableFormat::Text),
         (false, _) => None,
     }
 }

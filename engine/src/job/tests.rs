@@ -40,6 +40,7 @@ fn spec(dir: &Path, script: &str, output: Option<OutputSpec>) -> JobSpec {
             script: script.to_owned(),
             base: url::Url::from_directory_path(dir).unwrap().to_string(),
             tables: BTreeMap::from([("flights".to_owned(), table), ("missing".to_owned(), missing)]),
+            made: BTreeMap::new(),
             output,
         },
     }

@@ -27,6 +27,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use super::estimate::Estimate;
 use super::measure::Measured;
 use crate::plan::same_names::{has_same_names, without_dynamic_filters};
+use crate::user_code::UserCodePlanner;
 
 /// Marks the inputs of all joins whose size can be estimated.
 pub fn mark(plan: LogicalPlan, measured: &Measured) -> Result<LogicalPlan> {
@@ -99,14 +100,15 @@ impl UserDefinedLogicalNodeCore for SizeHint {
     }
 }
 
-/// DataFusion's planner, which also knows the marks, and makes no filters that could end up at the wrong column.
+/// DataFusion's planner, which also knows the marks and the user's code, and makes no filters that could end up at the wrong column.
 #[derive(Debug)]
 pub struct HintPlanner;
 
 #[async_trait]
 impl QueryPlanner for HintPlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(HintPlanner)]);
+        let planner =
+            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(HintPlanner), Arc::new(UserCodePlanner)]);
         match session.as_any().downcast_ref::<SessionState>() {
             Some(state) if has_same_names(plan)? => {
                 let mut careful = state.clone();

@@ -13,6 +13,7 @@ use windrow_model::Coalescing;
 
 use super::shuffle_read::{Reads, ShuffleReadExec};
 use super::{CutStage, Distributed, OutputPartitioning};
+use crate::user_code::UserCodeExec;
 
 /// Lets the scheduler do so where a task reads one part of an exchange and nobody asks which task wrote what, so that
 /// tasks read about `target_bytes` each. `keeps_root`: later statements read the tasks of the root one by one.
@@ -37,7 +38,8 @@ pub fn allow_coalescing(plan: &mut Distributed, target_bytes: u64, keeps_root: b
             in_order |= by_range.contains(&read.stage());
         });
         let reads_files = stage.splits.iter().any(Option::is_some);
-        if divided && !reads_files && !one_by_one.contains(&stage.plan.index) {
+        // A job that asks for so many reducers finds as many files.
+        if divided && !reads_files && !runs_code(&stage.physical) && !one_by_one.contains(&stage.plan.index) {
             stage.plan.coalescing = Some(Coalescing { target_bytes, in_order, shareable: Vec::new() });
         }
     }
@@ -87,6 +89,10 @@ fn is_shareable(join: JoinType, side: JoinSide) -> bool {
         JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side == JoinSide::Right,
         JoinType::Full => false,
     }
+}
+
+fn runs_code(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<UserCodeExec>() || plan.children().into_iter().any(runs_code)
 }
 
 fn visit(plan: &Arc<dyn ExecutionPlan>, see: &mut impl FnMut(&ShuffleReadExec)) {

@@ -7,10 +7,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
 use datafusion::common::{Result, internal_datafusion_err, internal_err, not_impl_err};
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::work_table::WorkTableExec;
@@ -33,11 +34,12 @@ use super::spilling_join;
 use super::splits::{self, FilesByPartition, ScanMessage};
 use crate::functions;
 use crate::sink::TableWriteExec;
+use crate::user_code::{PlacedCodeMessage, UserCodeExec};
 
 /// A node that DataFusion's messages do not know, or not well enough.
 #[derive(Clone, PartialEq, prost::Message)]
 struct NodeMessage {
-    #[prost(oneof = "Node", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Node", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     node: Option<Node>,
 }
 
@@ -59,6 +61,28 @@ enum Node {
     KeyFilter(KeyFilterMessage),
     #[prost(message, tag = "8")]
     KeyProbe(KeyFilterMessage),
+    #[prost(message, tag = "9")]
+    UserCode(UserCodeMessage),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct UserCodeMessage {
+    #[prost(message, optional, tag = "1")]
+    code: Option<PlacedCodeMessage>,
+    #[prost(message, repeated, tag = "2")]
+    partition: Vec<protobuf::PhysicalExprNode>,
+    #[prost(message, repeated, tag = "3")]
+    order: Vec<OrderMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct OrderMessage {
+    #[prost(message, optional, tag = "1")]
+    expr: Option<protobuf::PhysicalExprNode>,
+    #[prost(bool, tag = "2")]
+    descending: bool,
+    #[prost(bool, tag = "3")]
+    nulls_first: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -176,6 +200,9 @@ impl PlanEncoder {
         if let Some(probe) = plan.downcast_ref::<KeyProbeExec>() {
             return Ok(Some(Node::KeyProbe(encoded(probe.keys(), probe.parts())?)));
         }
+        if let Some(code) = plan.downcast_ref::<UserCodeExec>() {
+            return Ok(Some(Node::UserCode(self.user_code(code, codec)?)));
+        }
         if let Some(series) = plan.downcast_ref::<LazyMemoryExec>() {
             return self.series_node(series, codec).map(Some);
         }
@@ -186,6 +213,19 @@ impl PlanEncoder {
             Some(table) => Ok(Some(Node::WorkTable(self.work_tables.encode(table)?))),
             None => Ok(None),
         }
+    }
+
+    fn user_code(&self, code: &UserCodeExec, codec: &dyn PhysicalExtensionCodec) -> Result<UserCodeMessage> {
+        let exprs = ExprEncoder { codec, converter: self };
+        let order = code.order().iter().map(|sort| {
+            let SortOptions { descending, nulls_first } = sort.options;
+            Ok(OrderMessage { expr: Some(exprs.encode(&sort.expr)?), descending, nulls_first })
+        });
+        Ok(UserCodeMessage {
+            code: Some(code.code().try_into()?),
+            partition: code.partition().iter().map(|expr| exprs.encode(expr)).collect::<Result<_>>()?,
+            order: order.collect::<Result<_>>()?,
+        })
     }
 
     fn series_node(&self, series: &LazyMemoryExec, codec: &dyn PhysicalExtensionCodec) -> Result<Node> {
@@ -373,8 +413,32 @@ impl PlanDecoder {
                 }
                 _ => internal_err!("KeyProbeExec has {} inputs", inputs.len()),
             },
+            Some(Node::UserCode(code)) => match inputs.as_slice() {
+                [input] => self.decode_user_code(code, input, context),
+                _ => internal_err!("UserCodeExec has {} inputs", inputs.len()),
+            },
             None => internal_err!("a node of the fragment is of a kind that this build does not know"),
         }
+    }
+
+    fn decode_user_code(
+        &self,
+        message: UserCodeMessage,
+        input: &Arc<dyn ExecutionPlan>,
+        context: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let decoder = ExprDecoder::new(context.clone(), self);
+        let schema = input.schema();
+        let code = message.code.and_then(PlacedCodeMessage::decode);
+        let code = code.ok_or_else(|| internal_datafusion_err!("the user's code was written by another build"))?;
+        let partition = message.partition.iter().map(|expr| decoder.decode(expr, &schema));
+        let order = message.order.iter().map(|sort| {
+            let expr = sort.expr.as_ref().ok_or_else(|| internal_datafusion_err!("an order has no expression"))?;
+            let options = SortOptions { descending: sort.descending, nulls_first: sort.nulls_first };
+            Ok(PhysicalSortExpr { expr: decoder.decode(expr, &schema)?, options })
+        });
+        let (partition, order) = (partition.collect::<Result<_>>()?, order.collect::<Result<_>>()?);
+        Ok(Arc::new(UserCodeExec::new(Arc::clone(input), Arc::new(code), partition, order)))
     }
 
     fn decode_keys(

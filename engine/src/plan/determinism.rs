@@ -20,6 +20,7 @@ use windrow_model::Determinism;
 use super::key_filter::KeyProbeExec;
 use super::shuffle_read::{Reads, ShuffleReadExec};
 use super::{CutStage, OutputPartitioning, spilling_join};
+use crate::user_code::UserCodeExec;
 
 /// The class of the stage rooted at `root`. `stages` are those of the same statement that are finished.
 pub(super) fn of(
@@ -64,6 +65,9 @@ fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determi
     }
     if plan.is::<KeyProbeExec>() {
         return of_probe(plan, stages);
+    }
+    if plan.downcast_ref::<UserCodeExec>().is_some_and(|code| !code.code().deterministic) {
+        return Ok(Determinism::Indeterminate);
     }
     let mut class = Determinism::Determinate;
     for child in plan.children() {

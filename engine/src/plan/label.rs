@@ -9,6 +9,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 
 use super::scans::file_scan;
 use crate::sink::TableWriteExec;
+use crate::user_code::UserCodeExec;
 
 /// A label with more steps than this says less, not more.
 const STEPS_MAX: usize = 6;
@@ -48,6 +49,9 @@ fn step(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     }
     if let Some(write) = plan.downcast_ref::<TableWriteExec>() {
         return Some(format!("write {}", write.target().format.name()));
+    }
+    if let Some(code) = plan.downcast_ref::<UserCodeExec>() {
+        return Some(format!("{} {}", code.code().role.name(), code.code().table));
     }
     let name = match plan.name() {
         "FilterExec" => "filter",

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{CsvSource, FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::protobuf;
 use prost::Message;
 
 use super::scans::{file_bytes, file_scans, partitions_needed};
+use crate::tables::text::TextSource;
 
 /// Splits of one task, over all scans of its stage.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -60,6 +61,9 @@ pub(super) struct ScanMessage {
     /// DataFusion's message of the scan, without files.
     #[prost(message, optional, boxed, tag = "5")]
     pub plan: Option<Box<protobuf::PhysicalPlanNode>>,
+    /// The files are text, although the message says CSV.
+    #[prost(bool, tag = "6")]
+    text: bool,
 }
 
 /// The splits of the task that executes `partitions` of `root`, with their bytes; `None` if it reads no files.
@@ -137,13 +141,18 @@ pub(super) fn describe_scan(scan: &FileScanConfig, number: u32) -> ScanMessage {
         },
         preserve_order: scan.preserve_order,
         plan: None,
+        text: scan.file_source.is::<TextSource>(),
     }
 }
 
 /// The same scan with empty file groups: what a fragment carries.
 pub(super) fn without_files(scan: &FileScanConfig) -> Arc<dyn ExecutionPlan> {
     let groups = vec![FileGroup::default(); scan.file_groups.len()];
-    DataSourceExec::from_data_source(FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build())
+    let mut known = FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups);
+    if let Some(text) = scan.file_source.downcast_ref::<TextSource>() {
+        known = known.with_source(Arc::new(text.columns().clone()));
+    }
+    DataSourceExec::from_data_source(known.build())
 }
 
 /// Puts a task's files into a decoded scan. Partitions it does not touch stay empty.
@@ -158,7 +167,14 @@ pub(super) fn with_files(
         "" => FileCompressionType::UNCOMPRESSED,
         name => name.parse::<FileCompressionType>()?,
     };
-    let scan = FileScanConfigBuilder::from(scan.clone())
+    let mut decoded = FileScanConfigBuilder::from(scan.clone());
+    if message.text {
+        let columns = scan.file_source.downcast_ref::<CsvSource>().cloned();
+        let columns =
+            columns.ok_or_else(|| internal_datafusion_err!("a scan of text was encoded as something else"))?;
+        decoded = decoded.with_source(Arc::new(TextSource::new(columns)));
+    }
+    let scan = decoded
         .with_file_groups(groups.collect())
         .with_file_compression_type(compression)
         .with_preserve_order(message.preserve_order)

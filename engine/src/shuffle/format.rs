@@ -197,7 +197,7 @@ impl PartitionEncoder {
 }
 
 /// About how many bytes the array's own rows take, whatever else its buffers hold.
-fn bytes_of(array: &ArrayRef) -> usize {
+pub(super) fn bytes_of(array: &ArrayRef) -> usize {
     /// Views of longer values point into a buffer.
     const INLINE: u32 = 12;
     let lengths = |views: &[u128]| {

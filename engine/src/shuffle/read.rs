@@ -21,7 +21,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMe
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, ready};
 
-use super::format::BATCH_ROWS;
+use super::format::{BATCH_ROWS, bytes_of};
 use super::small::SmallDecoder;
 use super::source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, SmallPart, TaskInputs};
 
@@ -35,6 +35,9 @@ pub enum ReadSelection {
     /// The only partition of the output of the map task with this index (sorted runs, tables).
     Task(u32),
 }
+
+/// Rows that are put together have at most so many bytes, unless they came so: wide rows are copied for nothing.
+const TOGETHER_BYTES_MAX: usize = 1 << 20;
 
 /// Name of the metric that counts encoded bytes read from map outputs.
 pub const BYTES_FETCHED: &str = "bytes_fetched";
@@ -201,39 +204,53 @@ impl RecordBatchStream for PartsStream {
 
 /// Rows on their way to the reader: batches of many rows as they came, others put together.
 enum Ready {
-    Columns(Box<BatchCoalescer>),
+    /// With the bytes of the rows that wait.
+    Columns(Box<BatchCoalescer>, usize),
     /// Rows without columns are only counted.
-    Counted(Option<RecordBatch>),
+    Counted(VecDeque<RecordBatch>),
 }
 
 impl Ready {
     fn new(schema: SchemaRef) -> Ready {
         if schema.fields().is_empty() {
-            return Ready::Counted(None);
+            return Ready::Counted(VecDeque::new());
         }
         let coalescer = BatchCoalescer::new(schema, BATCH_ROWS);
-        Ready::Columns(Box::new(coalescer.with_biggest_coalesce_batch_size(Some(BATCH_ROWS / 2))))
+        Ready::Columns(Box::new(coalescer.with_biggest_coalesce_batch_size(Some(BATCH_ROWS / 2))), 0)
     }
 
-    /// Take everything out before the next batch.
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
         match self {
-            Ready::Columns(coalescer) => coalescer.push_batch(batch)?,
-            Ready::Counted(ready) => *ready = Some(batch),
+            Ready::Columns(coalescer, waiting) => {
+                let bytes: usize = batch.columns().iter().map(bytes_of).sum();
+                if *waiting > 0 && *waiting + bytes > TOGETHER_BYTES_MAX {
+                    coalescer.finish_buffered_batch()?;
+                    *waiting = 0;
+                }
+                coalescer.push_batch(batch)?;
+                *waiting += bytes;
+                if *waiting > TOGETHER_BYTES_MAX {
+                    coalescer.finish_buffered_batch()?;
+                }
+                if coalescer.get_buffered_rows() == 0 {
+                    *waiting = 0;
+                }
+            }
+            Ready::Counted(ready) => ready.push_back(batch),
         }
         Ok(())
     }
 
     fn pop(&mut self) -> Option<RecordBatch> {
         match self {
-            Ready::Columns(coalescer) => coalescer.next_completed_batch(),
-            Ready::Counted(ready) => ready.take(),
+            Ready::Columns(coalescer, _) => coalescer.next_completed_batch(),
+            Ready::Counted(ready) => ready.pop_front(),
         }
     }
 
     /// The rows that do not fill a batch.
     fn rest(&mut self) -> Result<Option<RecordBatch>> {
-        if let Ready::Columns(coalescer) = self {
+        if let Ready::Columns(coalescer, _) = self {
             coalescer.finish_buffered_batch()?;
         }
         Ok(self.pop())

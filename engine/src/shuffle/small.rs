@@ -34,8 +34,14 @@ impl SmallDecoder {
                 format!("{} bytes with checksum {crc32:08x}, not {} with {:08x}", bytes.len(), end.bytes, end.crc32);
             return Err(FetchError::corrupt(at, detail));
         }
-        let batches = self.batches(bytes).map_err(|detail| FetchError::corrupt(at, detail))?;
-        let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let corrupt = |detail| FetchError::corrupt(at, detail);
+        let mut batches = self.batches(bytes).map_err(corrupt)?;
+        if rows(&batches) != end.rows {
+            // A batch without a byte of its own (no columns, or nothing but nulls) is given when more bytes follow.
+            *self = SmallDecoder::default();
+            batches = alone(bytes).map_err(corrupt)?;
+        }
+        let rows = rows(&batches);
         if rows != end.rows {
             return Err(FetchError::corrupt(at, format!("{rows} rows, not {}", end.rows)));
         }
@@ -60,6 +66,20 @@ impl SmallDecoder {
         }
         Ok(batches)
     }
+}
+
+fn rows(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// The batches of a whole stream.
+fn alone(bytes: &Bytes) -> Result<Vec<RecordBatch>, String> {
+    let (mut decoder, mut batches) = (StreamDecoder::default(), Vec::new());
+    let mut pending = Buffer::from(bytes.clone());
+    while !pending.is_empty() {
+        batches.extend(decoder.decode(&mut pending).map_err(|error| error.to_string())?);
+    }
+    Ok(batches)
 }
 
 /// The first message of a stream; a schema has no body.

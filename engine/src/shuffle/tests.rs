@@ -379,6 +379,20 @@ fn small_parts_may_have_schemas_of_their_own() {
 }
 
 #[test]
+fn small_parts_without_any_bytes_of_rows_come_back() {
+    let counted = |rows| {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap()
+    };
+    let nulls = |rows| RecordBatch::try_from_iter([("n", Arc::new(NullArray::new(rows)) as ArrayRef)]).unwrap();
+    for parts in [[counted(3), counted(4)], [nulls(3), nulls(4)]] {
+        let schema = parts[0].schema();
+        let read = read_partition(&small_inputs(&parts, |part| part), ReadSelection::All, &schema).unwrap();
+        assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 7, "{schema}");
+    }
+}
+
+#[test]
 fn damage_to_a_small_part_is_found() {
     let parts: Vec<RecordBatch> = (0..20).map(|_| rows(7)).collect();
     let damages: [(fn(SmallPart) -> SmallPart, bool); 4] = [

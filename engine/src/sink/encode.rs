@@ -1,17 +1,19 @@
-//! Rows to file bytes: Parquet, CSV and newline-delimited JSON, with the target's options.
+//! Rows to file bytes: Parquet, CSV, newline-delimited JSON and text, with the target's options.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::Poll;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use datafusion::common::config::TableOptions;
 use datafusion::common::file_options::csv_writer::CsvWriterOptions;
 use datafusion::common::parsers::CompressionTypeVariant;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -26,8 +28,18 @@ pub const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
 /// Encodes batches of one schema; the bytes are taken out with [`Encoder::take`].
 pub enum Encoder {
     Parquet(Box<ArrowWriter<Buffer>>, Buffer),
-    Csv { options: CsvWriterOptions, header: bool, out: Compressor },
-    Json { out: Compressor },
+    Csv {
+        options: CsvWriterOptions,
+        header: bool,
+        out: Compressor,
+    },
+    Json {
+        out: Compressor,
+    },
+    /// Columns with tabs between them.
+    Text {
+        out: Compressor,
+    },
 }
 
 impl Encoder {
@@ -48,6 +60,7 @@ impl Encoder {
                 Ok(encoder)
             }
             TableFormat::Json => Ok(Encoder::Json { out: Compressor::new(options.json.compression)? }),
+            TableFormat::Text => Ok(Encoder::Text { out: Compressor::new(options.csv.compression)? }),
         }
     }
 
@@ -72,6 +85,7 @@ impl Encoder {
                 writer.finish()?;
                 out.push(text);
             }
+            Encoder::Text { out } => out.push(lines_of(batch, '\t')?),
         }
         Ok(())
     }
@@ -80,7 +94,7 @@ impl Encoder {
     pub fn flush(&mut self) -> Result<()> {
         match self {
             Encoder::Parquet(writer, _) => Ok(writer.flush()?),
-            Encoder::Csv { .. } | Encoder::Json { .. } => Ok(()),
+            Encoder::Csv { .. } | Encoder::Json { .. } | Encoder::Text { .. } => Ok(()),
         }
     }
 
@@ -88,7 +102,7 @@ impl Encoder {
     pub fn take(&mut self) -> Result<Vec<u8>> {
         match self {
             Encoder::Parquet(_, buffer) => Ok(buffer.take()),
-            Encoder::Csv { out, .. } | Encoder::Json { out } => out.drain(),
+            Encoder::Csv { out, .. } | Encoder::Json { out } | Encoder::Text { out } => out.drain(),
         }
     }
 
@@ -99,7 +113,7 @@ impl Encoder {
                 writer.close()?;
                 Ok(buffer.take())
             }
-            Encoder::Csv { mut out, .. } | Encoder::Json { mut out } => out.finish(),
+            Encoder::Csv { mut out, .. } | Encoder::Json { mut out } | Encoder::Text { mut out } => out.finish(),
         }
     }
 
@@ -109,9 +123,37 @@ impl Encoder {
             Encoder::Parquet(writer, buffer) => {
                 (writer.memory_size() + buffer.len(), writer.in_progress_size() + buffer.len())
             }
-            Encoder::Csv { out, .. } | Encoder::Json { out } => (out.pending_bytes(), 0),
+            Encoder::Csv { out, .. } | Encoder::Json { out } | Encoder::Text { out } => (out.pending_bytes(), 0),
         }
     }
+}
+
+/// A line for each row: its columns with `separator` between them, nothing for null.
+pub fn lines_of(batch: &RecordBatch, separator: char) -> Result<Vec<u8>> {
+    let mut between = [0; 4];
+    let between = separator.encode_utf8(&mut between).as_bytes();
+    let text = |column: &ArrayRef| cast(column, &DataType::Utf8);
+    let columns = batch.columns().iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let columns: Vec<&StringArray> = columns.iter().map(|column| column.as_string()).collect();
+    let bytes: usize = columns.iter().map(|column| column.value_data().len() + column.len()).sum();
+    let mut lines = Vec::with_capacity(bytes + batch.num_rows());
+    for row in 0..batch.num_rows() {
+        for (nth, column) in columns.iter().enumerate() {
+            if nth > 0 {
+                lines.extend_from_slice(between);
+            }
+            if column.is_valid(row) {
+                let text = column.value(row).as_bytes();
+                if memchr::memchr(b'\n', text).is_some() {
+                    let name = batch.schema_ref().field(nth).name().clone();
+                    return exec_err!("a text with a line break cannot be part of a line: column `{name}`");
+                }
+                lines.extend_from_slice(text);
+            }
+        }
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 fn parquet_properties(options: &TableOptions) -> Result<WriterProperties> {
@@ -135,6 +177,7 @@ pub fn extension(format: TableFormat, options: &TableOptions) -> String {
         TableFormat::Parquet => "parquet".to_owned(),
         TableFormat::Csv => format!("csv{}", suffix(options.csv.compression)),
         TableFormat::Json => format!("json{}", suffix(options.json.compression)),
+        TableFormat::Text => format!("txt{}", suffix(options.csv.compression)),
     }
 }
 

@@ -16,6 +16,8 @@ mod table_files;
 pub mod table_write;
 pub mod target;
 
+pub(crate) use encode::lines_of;
+
 pub use commit::{CommitError, Decided, abort, commit};
 pub use identity::{StagedFiles, WriteIdentity, WriteLog};
 pub use table_write::TableWriteExec;

@@ -73,7 +73,7 @@ impl WriteSettings {
         match self.target.format {
             TableFormat::Parquet => true,
             TableFormat::Csv => self.options.csv.has_header.unwrap_or(true),
-            TableFormat::Json => false,
+            TableFormat::Json | TableFormat::Text => false,
         }
     }
 

@@ -12,6 +12,8 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use object_store::ObjectMeta;
 use windrow_model::{ErrorReport, TableFormat};
 
+use super::text::TextFormat;
+
 /// Suffixes that say how a text file is compressed.
 const SUFFIXES: [(&str, CompressionTypeVariant); 5] = [
     (".gz", CompressionTypeVariant::GZIP),
@@ -31,8 +33,14 @@ pub fn table_options(
         TableFormat::Parquet => ConfigFileType::PARQUET,
         TableFormat::Csv => ConfigFileType::CSV,
         TableFormat::Json => ConfigFileType::JSON,
+        // It has one option, its compression, which DataFusion knows of CSV.
+        TableFormat::Text => ConfigFileType::CSV,
     });
     for (key, value) in options {
+        if format == TableFormat::Text && key.trim_start_matches("format.") != "compression" {
+            return Err(ErrorReport::invalid(format!("text files have no option `{key}`"))
+                .with_hint("their only option is `compression`"));
+        }
         let name = if key.starts_with("format.") { key.clone() } else { format!("format.{key}") };
         defaults.alter_with_string_hash_map(&HashMap::from([(name, value.clone())])).map_err(|error| {
             ErrorReport::invalid(format!("`{value}` is not a value of the {} option `{key}`", format.name()))
@@ -61,6 +69,7 @@ pub fn reader(
         TableFormat::Parquet => Arc::new(ParquetFormat::default().with_options(parsed.parquet.clone())),
         TableFormat::Csv => Arc::new(CsvFormat::default().with_options(parsed.csv.clone())),
         TableFormat::Json => Arc::new(JsonFormat::default().with_options(parsed.json.clone())),
+        TableFormat::Text => Arc::new(TextFormat::new(parsed.csv.compression.into())),
     };
     Ok((format, parsed))
 }

@@ -16,7 +16,7 @@ use windrow_model::{ErrorKind, ErrorReport, TableFormat};
 
 use super::files::{Holdings, holdings, relative_path};
 use super::provider::FileTable;
-use super::{csv_nulls, formats, headers, hive};
+use super::{csv_nulls, formats, headers, hive, text};
 use crate::stores::{Stores, display_location, object_path, store_url};
 
 /// What `CREATE EXTERNAL TABLE` says about a table's columns; empty means "look at the files".
@@ -163,6 +163,9 @@ impl Opening<'_> {
     ) -> Result<SchemaRef, ErrorReport> {
         if let Some(columns) = &self.declared.columns {
             let inside = columns.fields().iter().filter(|field| !partitions.columns.contains(field.name()));
+            if self.format == TableFormat::Text {
+                return text::declared(&inside.collect::<Vec<_>>()).map_err(|detail| self.wrong(detail));
+            }
             return Ok(Arc::new(Schema::new(inside.cloned().collect::<Vec<FieldRef>>())));
         }
         let inferred = reader.infer_schema(self.session, store, files).await.map_err(|error| {

@@ -11,6 +11,7 @@ pub mod hive;
 pub mod listing;
 pub mod pinned;
 mod provider;
+pub(crate) mod text;
 
 pub use listing::{Declared, OpenedTable, open_table};
 pub use pinned::{InputChanged, ReadTrouble, pin_inputs};

@@ -28,6 +28,7 @@ use crate::shuffle::{
 use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
 use crate::stores::Stores;
 use crate::tables::{ReadTrouble, pin_inputs};
+use crate::user_code::UserCodeHost;
 
 use feedback::Feedback;
 pub use metrics::OperatorMetrics;
@@ -63,6 +64,7 @@ pub struct TaskEnvironment {
     slots: u64,
     place: OutputPlace,
     feedback: Arc<Feedback>,
+    user_code: Option<UserCodeHost>,
 }
 
 /// How much a [`TaskEnvironment`] may use, and where.
@@ -77,6 +79,8 @@ pub struct TaskResources {
     pub compression: ShuffleCompression,
     /// Where outputs in memory are shared with other processes of this host; `None`: they are not.
     pub segments: Option<Arc<Segments>>,
+    /// What runs the user's own programs; `None`: nothing does.
+    pub user_code: Option<UserCodeHost>,
 }
 
 /// One attempt.
@@ -162,7 +166,16 @@ impl TaskEnvironment {
             batching_bytes: usize::try_from(batching_bytes.max(BATCHING_BYTES_MIN)).unwrap_or(usize::MAX),
         };
         let base = session::base_state(session::base_config(), Arc::clone(&runtime));
-        Ok(TaskEnvironment { base, runtime, stores, operator_bytes, slots, place, feedback: Arc::default() })
+        Ok(TaskEnvironment {
+            base,
+            runtime,
+            stores,
+            operator_bytes,
+            slots,
+            place,
+            feedback: Arc::default(),
+            user_code: resources.user_code.clone(),
+        })
     }
 
     /// The account of map outputs in memory.
@@ -230,7 +243,10 @@ impl Attempt {
         let _ = request.progress.plan.set(Arc::downgrade(&decoded.plan));
         let log = Arc::new(WriteLog::default());
         let trouble = Arc::new(ReadTrouble::default());
-        let config = env.attempt_config(&decoded, &request).map_err(fail)?;
+        let mut config = env.attempt_config(&decoded, &request).map_err(fail)?;
+        if let Some(host) = &env.user_code {
+            config = config.with_extension(Arc::new(host.clone()));
+        }
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))

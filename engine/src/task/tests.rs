@@ -66,6 +66,7 @@ impl Bench {
             spill_dir: dir.path().join("spill"),
             compression: ShuffleCompression::Lz4,
             segments: Some(Segments::new(16)),
+            user_code: None,
         };
         let env = Arc::new(TaskEnvironment::new(&resources, Stores::from_env()).unwrap());
         Bench { env, kept: Arc::default(), dir }

@@ -66,12 +66,13 @@ impl TryFrom<wire::OutputSpec> for OutputSpec {
 
 impl From<Program> for wire::job_spec::Program {
     fn from(program: Program) -> Self {
-        let Program::Sql { script, base, tables, output } = program;
+        let Program::Sql { script, base, tables, made, output } = program;
         wire::job_spec::Program::Sql(wire::SqlProgram {
             script,
             base,
             tables: tables.into_iter().map(|(name, table)| (name, table.into())).collect(),
             output: output.map(Into::into),
+            made: made.into_iter().map(|(name, made)| (name, made.into())).collect(),
         })
     }
 }
@@ -82,10 +83,12 @@ impl TryFrom<wire::job_spec::Program> for Program {
     fn try_from(program: wire::job_spec::Program) -> Result<Self, InvalidMessage> {
         let wire::job_spec::Program::Sql(sql) = program;
         let tables = sql.tables.into_iter().map(|(name, table)| Ok((name, table.try_into()?)));
+        let made = sql.made.into_iter().map(|(name, made)| Ok((name, made.try_into()?)));
         Ok(Program::Sql {
             script: sql.script,
             base: sql.base,
             tables: tables.collect::<Result<_, InvalidMessage>>()?,
+            made: made.collect::<Result<_, InvalidMessage>>()?,
             output: sql.output.map(TryInto::try_into).transpose()?,
         })
     }
@@ -132,6 +135,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    use windrow_model::{FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode};
+
     fn spec() -> JobSpec {
         let table = TableSpec {
             location: "./flights/".into(),
@@ -157,8 +162,34 @@ mod tests {
                 script: "SELECT 1".into(),
                 base: "file:///jobs/".into(),
                 tables: BTreeMap::from([("flights".into(), table)]),
+                made: BTreeMap::from([("words".into(), made())]),
                 output: Some(output),
             },
+        }
+    }
+
+    fn made() -> MapReduce {
+        let range = FieldRange { first: 2, last: Some(2) };
+        let code = UserCode {
+            process: vec!["./sum.py".into(), "-v".into()],
+            framing: Framing::Arrow,
+            columns: Some("word VARCHAR, n BIGINT".into()),
+            env: BTreeMap::from([("LIMIT".into(), "7".into())]),
+            files: vec![ShippedFile { name: "sum.py".into(), executable: true, bytes: vec![1, 2] }],
+        };
+        MapReduce {
+            input: MapReduceInput::Query("SELECT 1".into()),
+            map: None,
+            combine: Some(code.clone()),
+            reduce: Some(code),
+            partitions: Some(4),
+            keys: Keys {
+                fields: 2,
+                partition: Some(FieldRange { last: None, ..range }),
+                sort: vec![SortField { fields: range, numeric: true, reverse: true }],
+                ..Keys::default()
+            },
+            deterministic: true,
         }
     }
 

@@ -158,7 +158,13 @@ impl Job {
             submitted_by: "me".into(),
             timeout: None,
             client_token: None,
-            program: Program::Sql { script: String::new(), base: String::new(), tables: BTreeMap::new(), output: None },
+            program: Program::Sql {
+                script: String::new(),
+                base: String::new(),
+                tables: BTreeMap::new(),
+                made: BTreeMap::new(),
+                output: None,
+            },
         }
     }
 

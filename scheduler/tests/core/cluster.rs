@@ -131,7 +131,13 @@ pub fn read_spec(name: &str, options: &BTreeMap<&str, &str>) -> JobSpec {
         submitted_by: options.get("by").unwrap_or(&"me").to_string(),
         timeout: options.get("timeout").map(|text| parse_duration(text).expect("a duration")),
         client_token: options.get("token").map(|text| text.to_string()),
-        program: Program::Sql { script: String::new(), base: String::new(), tables: BTreeMap::new(), output: None },
+        program: Program::Sql {
+            script: String::new(),
+            base: String::new(),
+            tables: BTreeMap::new(),
+            made: BTreeMap::new(),
+            output: None,
+        },
     }
 }
 

@@ -23,7 +23,13 @@ pub(crate) fn spec_of(order: u32, shape: &JobShape) -> JobSpec {
         submitted_by: "simulator".to_owned(),
         timeout: shape.timeout,
         client_token: Some(order.to_string()),
-        program: Program::Sql { script: String::new(), base: String::new(), tables: BTreeMap::new(), output: None },
+        program: Program::Sql {
+            script: String::new(),
+            base: String::new(),
+            tables: BTreeMap::new(),
+            made: BTreeMap::new(),
+            output: None,
+        },
     }
 }
 

@@ -8,9 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use windrow_model::{
-    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FragmentHash, InputShare, JobId, JobSpec,
-    JobState, MapOutputId, OutputMode, OutputSpec, Program, StageId, StageInput, StagePlan, StepOutcome, StepPlan,
-    TableFormat, TableSpec, TaskId, TaskOutput, TaskPlan, Timestamp, WorkerId, WorkerState, WrittenFile,
+    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FieldRange, FragmentHash, Framing, InputShare,
+    JobId, JobSpec, JobState, Keys, MapOutputId, MapReduce, MapReduceInput, OutputMode, OutputSpec, Program,
+    ShippedFile, SortField, StageId, StageInput, StagePlan, StepOutcome, StepPlan, TableFormat, TableSpec, TaskId,
+    TaskOutput, TaskPlan, Timestamp, UserCode, WorkerId, WorkerState, WrittenFile,
 };
 use windrow_scheduler::{AttemptRun, Blamed, CommittedTask, Record, WorkerSpec};
 
@@ -86,7 +87,7 @@ fn options() -> impl Strategy<Value = BTreeMap<String, String>> {
 }
 
 fn format() -> impl Strategy<Value = TableFormat> {
-    select(vec![TableFormat::Parquet, TableFormat::Csv, TableFormat::Json])
+    select(vec![TableFormat::Parquet, TableFormat::Csv, TableFormat::Json, TableFormat::Text])
 }
 
 fn table_spec() -> impl Strategy<Value = TableSpec> {
@@ -101,8 +102,41 @@ fn output_spec() -> impl Strategy<Value = OutputSpec> {
 }
 
 fn program() -> impl Strategy<Value = Program> {
-    (text(), text(), btree_map(text(), table_spec(), 0..3), option::of(output_spec()))
-        .prop_map(|(script, base, tables, output)| Program::Sql { script, base, tables, output })
+    let made = btree_map(text(), map_reduce(), 0..3);
+    (text(), text(), btree_map(text(), table_spec(), 0..3), made, option::of(output_spec()))
+        .prop_map(|(script, base, tables, made, output)| Program::Sql { script, base, tables, made, output })
+}
+
+fn map_reduce() -> impl Strategy<Value = MapReduce> {
+    let input = prop_oneof![text().prop_map(MapReduceInput::Table), text().prop_map(MapReduceInput::Query)];
+    let range = || any::<(u32, Option<u32>)>().prop_map(|(first, last)| FieldRange { first, last });
+    let field =
+        (range(), any::<[bool; 2]>()).prop_map(|(fields, [numeric, reverse])| SortField { fields, numeric, reverse });
+    let keys = (any::<char>(), any::<u32>(), option::of(range()), vec(field, 0..3))
+        .prop_map(|(separator, fields, partition, sort)| Keys { separator, fields, partition, sort });
+    let code = || option::of(user_code());
+    (input, code(), code(), code(), any::<Option<u32>>(), keys, any::<bool>()).prop_map(
+        |(input, map, combine, reduce, partitions, keys, deterministic)| MapReduce {
+            input,
+            map,
+            combine,
+            reduce,
+            partitions,
+            keys,
+            deterministic,
+        },
+    )
+}
+
+fn user_code() -> impl Strategy<Value = UserCode> {
+    let file = (text(), any::<bool>(), vec(any::<u8>(), 0..5)).prop_map(|(name, executable, bytes)| ShippedFile {
+        name,
+        executable,
+        bytes,
+    });
+    let framing = select(vec![Framing::Lines, Framing::Arrow]);
+    (vec(text(), 0..3), framing, option::of(text()), options(), vec(file, 0..3))
+        .prop_map(|(process, framing, columns, env, files)| UserCode { process, framing, columns, env, files })
 }
 
 fn job_spec() -> impl Strategy<Value = JobSpec> {

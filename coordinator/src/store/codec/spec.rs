@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use windrow_model::{JobSpec, OutputMode, OutputSpec, Program, TableFormat, TableSpec};
+use prost::Message;
+use windrow_model::{JobSpec, MapReduce, OutputMode, OutputSpec, Program, TableFormat, TableSpec};
+use windrow_proto as wire;
 use windrow_scheduler::WorkerSpec;
 
 use super::invalid::{Invalid, named};
@@ -72,12 +74,14 @@ fn duration(span: pb::Span) -> Result<Duration, Invalid> {
 
 impl From<&Program> for pb::job_spec::Program {
     fn from(program: &Program) -> Self {
-        let Program::Sql { script, base, tables, output } = program;
+        let Program::Sql { script, base, tables, made, output } = program;
+        let stored = |made: &MapReduce| -> bytes::Bytes { wire::MapReduce::from(made.clone()).encode_to_vec().into() };
         pb::job_spec::Program::Sql(pb::SqlProgram {
             script: script.clone(),
             base: base.clone(),
             tables: tables.iter().map(|(name, table)| (name.clone(), table.into())).collect(),
             output: output.as_ref().map(Into::into),
+            made: made.iter().map(|(name, made)| (name.clone(), stored(made))).collect(),
         })
     }
 }
@@ -87,12 +91,20 @@ fn program(program: Option<pb::job_spec::Program>) -> Result<Program, Invalid> {
     let program = program.ok_or_else(|| Invalid::Unknown { field: "JobSpec.program", value: "program".to_owned() })?;
     let pb::job_spec::Program::Sql(sql) = program;
     let tables = sql.tables.into_iter().map(|(name, table)| Ok((name, table.try_into()?)));
+    let made = sql.made.into_iter().map(|(name, bytes)| Ok((name, made(&bytes)?)));
     Ok(Program::Sql {
         script: sql.script,
         base: sql.base,
         tables: tables.collect::<Result<_, Invalid>>()?,
+        made: made.collect::<Result<_, Invalid>>()?,
         output: sql.output.map(TryInto::try_into).transpose()?,
     })
+}
+
+fn made(bytes: &[u8]) -> Result<MapReduce, Invalid> {
+    let unknown = |value: String| Invalid::Unknown { field: "SqlProgram.made", value };
+    let message = wire::MapReduce::decode(bytes).map_err(|error| unknown(error.to_string()))?;
+    message.try_into().map_err(|error: wire::InvalidMessage| unknown(error.to_string()))
 }
 
 impl From<&TableSpec> for pb::TableSpec {

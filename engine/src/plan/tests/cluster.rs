@@ -62,6 +62,10 @@ pub(super) async fn run(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>
 
 /// The same with small partitions put together: two tasks do what each stage allows.
 pub(super) async fn run_coalesced(planner: &Planner, sql: &str) -> Result<Vec<RecordBatch>> {
+    run_stages(&coalesced(planner, sql).await?).await
+}
+
+pub(super) async fn coalesced(planner: &Planner, sql: &str) -> Result<Distributed> {
     let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
     let mut distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
     allow_coalescing(&mut distributed, 1, false);
@@ -75,11 +79,15 @@ pub(super) async fn run_coalesced(planner: &Planner, sql: &str) -> Result<Vec<Re
         stage.plan.tasks = groups.map(task).collect();
         stage.splits = vec![None; stage.plan.tasks.len()];
     }
-    run_stages(&distributed).await
+    Ok(distributed)
 }
 
 /// The same with each partition that may be shared read by three tasks. `side` chooses among the inputs that may be.
 pub(super) async fn run_shared(planner: &Planner, sql: &str, side: usize) -> Result<Vec<RecordBatch>> {
+    run_stages(&shared(planner, sql, side).await?).await
+}
+
+pub(super) async fn shared(planner: &Planner, sql: &str, side: usize) -> Result<Distributed> {
     let plan = planner.context.sql(sql).await?.create_physical_plan().await?;
     let mut distributed = distribute(plan, &planner.spread, 0, &planner.state())?;
     allow_coalescing(&mut distributed, 1, false);
@@ -94,7 +102,7 @@ pub(super) async fn run_shared(planner: &Planner, sql: &str, side: usize) -> Res
         stage.plan.tasks = stage.plan.tasks.iter().flat_map(shared).collect();
         stage.splits = vec![None; stage.plan.tasks.len()];
     }
-    run_stages(&distributed).await
+    Ok(distributed)
 }
 
 pub(super) async fn run_stages(distributed: &Distributed) -> Result<Vec<RecordBatch>> {

@@ -12,7 +12,7 @@ use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use windrow_model::{Determinism, OutputFormat, OutputMode};
 
 use super::bed::{Bed, sorted};
-use super::cluster::{decode, run, run_with_losses};
+use super::cluster::{coalesced, decode, run, run_with_losses, shared};
 use crate::plan::scans::file_scans;
 use crate::plan::{Distributed, OutputPartitioning, Reads, ShuffleReadExec, distribute};
 use crate::sink::{OutputTarget, TableWriteExec};
@@ -240,9 +240,18 @@ async fn a_loss_between_two_readers_changes_no_answer() {
         "SELECT region, amount FROM orders ORDER BY amount, id LIMIT 7",
         "SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM orders LIMIT 90)",
     ] {
-        let rows =
-            run_with_losses(&planner.distribute(sql).await).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        assert_eq!(sorted(&rows), sorted(&bed.oracle(sql).await.unwrap()), "{sql}");
+        let expected = sorted(&bed.oracle(sql).await.unwrap());
+        // As planned, with partitions put together, and with partitions shared.
+        let plans = [
+            planner.distribute(sql).await,
+            coalesced(&planner, sql).await.unwrap(),
+            shared(&planner, sql, 0).await.unwrap(),
+            shared(&planner, sql, 1).await.unwrap(),
+        ];
+        for (nth, plan) in plans.iter().enumerate() {
+            let rows = run_with_losses(plan).await.unwrap_or_else(|error| panic!("{sql}, {nth}: {error}"));
+            assert_eq!(sorted(&rows), expected, "{sql}, {nth}");
+        }
     }
 }
 

@@ -1,0 +1,485 @@
+//! The user's own programs as mapper, combiner and reducer: what Hadoop's documentation says comes out, and what programs
+//! do that misbehave.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::processes::windrow;
+use tempfile::TempDir;
+
+/// A folder for one test.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(TempDir::new().expect("a temporary folder"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> &Place {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
+        fs::write(path, text).expect("the file is written");
+        self
+    }
+
+    /// A program that the job ships.
+    fn program(&self, name: &str, text: &str) -> &Place {
+        self.write(name, text);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path().join(name), mode).expect("it is made executable");
+        self
+    }
+
+    fn windrow(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(windrow());
+        // What programs leave behind is looked for here.
+        command.env("TMPDIR", self.path().join("tmp")).args(words).current_dir(self.path());
+        fs::create_dir_all(self.path().join("tmp")).expect("the folder is made");
+        command.output().expect("windrow runs")
+    }
+
+    fn succeeds(&self, words: &[&str]) {
+        let output = self.windrow(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The error of a job that fails.
+    fn fails(&self, words: &[&str]) -> String {
+        let output = self.windrow(words);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{words:?} succeeded: {error}");
+        error
+    }
+
+    /// The lines of each file of an output, in the order of the files' names.
+    fn files(&self, folder: &str) -> Vec<Vec<String>> {
+        let entries = fs::read_dir(self.path().join(folder)).expect("the output is there");
+        let names = entries
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        let lines = |path| fs::read_to_string(path).expect("a text file").lines().map(str::to_owned).collect();
+        names.into_iter().map(lines).collect()
+    }
+
+    fn sorted(&self, folder: &str) -> Vec<String> {
+        let mut lines = self.files(folder).concat();
+        lines.sort();
+        lines
+    }
+
+    /// Nothing of a job is left in the workers' folders.
+    fn is_swept(&self) {
+        let left: Vec<_> = fs::read_dir(self.path().join("tmp")).expect("the folder is there").collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+/// Processes whose command line has `words` in it.
+fn running(words: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("there are processes").flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(words)).collect()
+}
+
+fn lines(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+const TEXT: &str = "the quick brown fox\nthe lazy dog\n\nthe end\n";
+
+const TOKENIZE: &str = "#!/bin/sh\ntr -s ' ' '\\n' | grep . | sed 's/$/\\t1/'\n";
+
+const SUM: &str = "#!/usr/bin/awk -f
+BEGIN { FS = OFS = \"\\t\" }
+$1 != key && NR > 1 { print key, sum; sum = 0 }
+{ key = $1; sum += $2 }
+END { if (NR > 0) print key, sum }
+";
+
+fn word_count(place: &Place) {
+    place.write("text/a.txt", TEXT).write("text/b.txt", "dog and fox\n");
+    place.program("tokenize.sh", TOKENIZE).program("sum.awk", SUM);
+}
+
+const COUNTS: [&str; 8] = ["and\t1", "brown\t1", "dog\t2", "end\t1", "fox\t2", "lazy\t1", "quick\t1", "the\t3"];
+
+#[test]
+fn a_job_file_counts_words() {
+    let place = Place::new();
+    word_count(&place);
+    let job = |combine: &str| {
+        format!(
+            "name: word-count
+map:    {{ process: [./tokenize.sh], framing: lines, files: [./tokenize.sh] }}
+{combine}
+reduce: {{ process: [./sum.awk], framing: lines, files: [./sum.awk], partitions: 4 }}
+input:  {{ location: ./text/, format: lines }}
+output: {{ location: ./counts/, format: text, mode: overwrite }}
+"
+        )
+    };
+    // The same whether a combiner runs or not.
+    for combine in ["", "combine: { process: [./sum.awk], files: [./sum.awk] }"] {
+        place.write("job.yaml", &job(combine));
+        for cluster in
+            [["--workers", "1", "--slots", "2"], ["--workers", "2", "--slots", "1"], ["--workers", "4", "--slots", "1"]]
+        {
+            place.succeeds(&[&["run", "job.yaml"], &cluster[..]].concat());
+            assert_eq!(place.sorted("counts"), lines(&COUNTS), "{combine} {cluster:?}");
+            assert!(place.path().join("counts/_SUCCESS").exists());
+        }
+    }
+    place.is_swept();
+}
+
+#[test]
+fn steps_read_sql_and_sql_reads_steps() {
+    let place = Place::new();
+    word_count(&place);
+    place.write(
+        "job.yaml",
+        "name: chain
+tables: { text: { location: ./text/, format: lines } }
+steps:
+  words:   { input: { sql: \"SELECT upper(line) AS line FROM text\" }, map: { process: [./tokenize.sh] } }
+  counts:  { input: words, reduce: { process: [./sum.awk] } }
+sql: |
+  SELECT key AS word, CAST(value AS BIGINT) AS n FROM counts WHERE CAST(value AS BIGINT) > 1 ORDER BY n DESC, word
+",
+    );
+    let output = place.windrow(&["run", "job.yaml", "--output", "csv"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "word,n\nTHE,3\nDOG,2\nFOX,2\n");
+}
+
+/// The identity job of Hadoop's streaming page: a line without a tab is a key without a value.
+#[test]
+fn identity_programs_keep_every_line() {
+    let place = Place::new();
+    place.write("in.txt", "b\t2\nc\na\t1\t1\n\nb\t1\n");
+    place.succeeds(&["mapreduce", "--mapper", "/bin/cat", "--input", "in.txt", "--output", "mapped"]);
+    assert_eq!(place.files("mapped").concat(), lines(&["b\t2", "c\t", "a\t1\t1", "\t", "b\t1"]));
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        "/bin/cat",
+        "--reducer",
+        "/bin/cat",
+        "--input",
+        "in.txt",
+        "--output",
+        "reduced",
+        "--reducers",
+        "1",
+    ]);
+    // The whole line decides where the key is the same: the order is always the same one.
+    let reduced = place.files("reduced").concat();
+    let keys: Vec<&str> = reduced.iter().map(|line| line.split('\t').next().expect("a key")).collect();
+    assert_eq!(keys, ["", "a", "b", "b", "c"]);
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        "/bin/cat",
+        "--reducer",
+        "/usr/bin/wc -l",
+        "--input",
+        "in.txt",
+        "--output",
+        "counted",
+        "--reducers",
+        "1",
+    ]);
+    assert_eq!(place.sorted("counted"), lines(&["5\t"]));
+}
+
+/// "Hadoop Aggregate Package" of Hadoop's streaming page, whose mapper writes `LongValueSum:` and a key.
+#[test]
+fn the_aggregate_reducer_adds_and_compares() {
+    let place = Place::new();
+    place.write("in.txt", "apple 3 x\npear 5 y\napple 4 x\npear -1 z\n");
+    let mapper = "awk '{ print \"LongValueSum:\" $1 \"\\t\" $2; print \"LongValueMax:max \" $1 \"\\t\" $2; \
+                  print \"UniqValueCount:kinds \" $1 \"\\t\" $3 }'";
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        mapper,
+        "--reducer",
+        "aggregate",
+        "--input",
+        "in.txt",
+        "--output",
+        "out",
+    ]);
+    let wanted = ["apple\t7", "kinds apple\t1", "kinds pear\t2", "max apple\t4", "max pear\t5", "pear\t4"];
+    assert_eq!(place.sorted("out"), lines(&wanted));
+    let error = place.fails(&[
+        "mapreduce",
+        "--mapper",
+        "sed s/^/Nonsense:/",
+        "--reducer",
+        "aggregate",
+        "--input",
+        "in.txt",
+        "--output",
+        "no",
+    ]);
+    assert!(error.contains("no such aggregator: Nonsense"), "{error}");
+}
+
+const HADOOP_KEYS: &str = "11.12.1.2\n11.14.2.3\n11.11.4.1\n11.12.1.1\n11.14.2.2\n";
+
+/// "Hadoop Partitioner Class" of Hadoop's streaming page: its five keys of four fields, divided by the first two.
+#[test]
+fn keys_are_divided_by_their_first_fields_and_sorted_by_all() {
+    let place = Place::new();
+    place.write("in.txt", HADOOP_KEYS);
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        "/bin/cat",
+        "--reducer",
+        "/bin/cat",
+        "--input",
+        "in.txt",
+        "--output",
+        "out",
+        "--separator",
+        ".",
+        "--key-fields",
+        "4",
+        "--partition",
+        "-k1,2",
+        "--reducers",
+        "3",
+    ]);
+    let files = place.files("out");
+    assert_eq!(place.sorted("out").len(), 5);
+    let mut file_of = BTreeMap::new();
+    for (nth, file) in files.iter().enumerate() {
+        let mut sorted = file.clone();
+        sorted.sort();
+        assert_eq!(*file, sorted, "sorted within a partition for the reducer");
+        for line in file {
+            let fields: Vec<&str> = line.split('.').take(2).collect();
+            assert_eq!(*file_of.entry(fields.join(".")).or_insert(nth), nth, "{line} is apart from its like");
+        }
+    }
+    assert_eq!(file_of.keys().map(String::as_str).collect::<Vec<_>>(), ["11.11", "11.12", "11.14"]);
+}
+
+/// "Hadoop Comparator Class": the same keys, by the second field backwards as a number, and by the third and fourth as one.
+#[test]
+fn keys_are_sorted_by_fields_as_numbers_and_backwards() {
+    let place = Place::new();
+    place.write("in.txt", HADOOP_KEYS);
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        "/bin/cat",
+        "--reducer",
+        "/bin/cat",
+        "--input",
+        "in.txt",
+        "--output",
+        "out",
+        "--separator",
+        ".",
+        "--key-fields",
+        "4",
+        "--sort",
+        "-k2,2nr -k3,3n -k4,4n",
+        "--reducers",
+        "1",
+    ]);
+    let keys: Vec<String> =
+        place.files("out").concat().iter().map(|line| line.trim_end_matches('\t').to_owned()).collect();
+    assert_eq!(keys, ["11.14.2.2", "11.14.2.3", "11.12.1.1", "11.12.1.2", "11.11.4.1"]);
+}
+
+/// `cat` is a mapper and a reducer of Arrow streams, too.
+#[test]
+fn arrow_streams_carry_typed_rows() {
+    let place = Place::new();
+    place.write("in.csv", &format!("word,n\n{}", (0..30_000).map(|n| format!("w{},{n}\n", n % 7)).collect::<String>()));
+    let job = |map: &str, columns: &str| {
+        format!(
+            "tables: {{ rows: ./in.csv }}
+steps:
+  copy: {{
+    input: rows,
+    map: {{ process: {map}, framing: arrow, columns: 'word VARCHAR, n INT' }},
+    reduce: {{ process: [cat], framing: arrow, columns: '{columns}', partitions: 3 }},
+    keys: {{ fields: 2, partition: '-k1,1', sort: '-k2,2nr' }} }}
+sql: SELECT word, count(*) AS c, sum(n) AS s, max(n) AS m FROM copy GROUP BY word ORDER BY word LIMIT 2
+"
+        )
+    };
+    place.write("job.yaml", &job("[cat]", "word VARCHAR, n BIGINT"));
+    let output = place.windrow(&["run", "job.yaml", "--output", "csv"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "word,c,s,m\nw0,4286,64279285,29995\nw1,4286,64283571,29996\n");
+
+    place.write("job.yaml", &job("[sh, -c, 'head -c 1000; cat > /dev/null']", "word VARCHAR, n BIGINT"));
+    let error = place.fails(&["run", "job.yaml"]);
+    assert!(error.contains("its output cannot be read"), "{error}");
+    place.write("job.yaml", &job("[cat]", "word VARCHAR"));
+    let error = place.fails(&["run", "job.yaml"]);
+    assert!(error.contains("it has 2 columns, not 1"), "{error}");
+    place.write("job.yaml", &job("[cat]", "word WORDS"));
+    let error = place.fails(&["run", "job.yaml"]);
+    assert!(error.contains("`word WORDS` are no columns"), "{error}");
+    place.is_swept();
+}
+
+fn mapper_fails(place: &Place, mapper: &str) -> String {
+    place.write("in.txt", &"some line of a file\n".repeat(200_000));
+    place.fails(&["mapreduce", "--mapper", mapper, "--input", "in.txt", "--output", "out", "--name", "job"])
+}
+
+#[test]
+fn a_program_that_fails_is_named_with_its_last_words() {
+    let place = Place::new();
+    let error = mapper_fails(&place, "cat > /dev/null; echo first >&2; echo 'cannot go on: no such thing' >&2; exit 7");
+    for wanted in
+        ["the map `cat", "`job`", "exit status: 7", "cannot go on: no such thing", "task job-1.0.0", "attempt 4"]
+    {
+        assert!(error.contains(wanted), "{wanted:?} is not in: {error}");
+    }
+    assert!(!place.path().join("out/_SUCCESS").exists());
+    place.is_swept();
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let place = Place::new();
+    place.write("in.txt", "a\n").write(
+        "job.yaml",
+        "map: { process: [no-such-program-anywhere] }\ninput: { location: in.txt }\noutput: { location: ./out/, format: text }\n",
+    );
+    let error = place.fails(&["run", "job.yaml"]);
+    assert!(error.contains("`no-such-program-anywhere` cannot be started") && error.contains("files:"), "{error}");
+}
+
+#[test]
+fn a_program_that_ends_well_without_reading_its_input_fails() {
+    let place = Place::new();
+    for mapper in ["true", "head -c 100000", "read line; echo $line"] {
+        let error = mapper_fails(&place, mapper);
+        assert!(error.contains("before it had read all of its input"), "{mapper}: {error}");
+    }
+    place.is_swept();
+}
+
+#[test]
+fn a_program_that_writes_no_text_fails() {
+    let place = Place::new();
+    let error = mapper_fails(&place, "cat > /dev/null; printf 'fine\\n\\377\\376\\n'");
+    assert!(error.contains("lines 1 to 2 are not UTF-8"), "{error}");
+}
+
+#[test]
+fn what_a_program_has_started_ends_with_it() {
+    let place = Place::new();
+    place.write("in.txt", "a\nb\n");
+    // A child that ignores signals, one in a session of its own, and one that holds the output open.
+    let stubborn = "trap '' TERM HUP INT; (trap '' TERM; exec sleep 4711.1) >/dev/null 2>&1 & setsid sleep 4711.2 >/dev/null 2>&1 & cat";
+    place.succeeds(&["mapreduce", "--mapper", stubborn, "--input", "in.txt", "--output", "out"]);
+    assert_eq!(place.sorted("out"), lines(&["a\t", "b\t"]));
+    let error = place.fails(&["mapreduce", "--mapper", "sleep 4711.3 & cat", "--input", "in.txt", "--output", "other"]);
+    assert!(error.contains("holds its output open"), "{error}");
+    assert_eq!(running("sleep 4711."), Vec::<String>::new());
+    place.is_swept();
+}
+
+#[test]
+fn a_job_that_times_out_leaves_no_process() {
+    let place = Place::new();
+    place.write("in.txt", "a\n");
+    let mapper = "trap '' TERM; cat; sleep 4712.1";
+    let error =
+        place.fails(&["mapreduce", "--mapper", mapper, "--input", "in.txt", "--output", "out", "--timeout", "1s"]);
+    assert!(error.contains("1 s") || error.contains("1s"), "{error}");
+    assert_eq!(running("sleep 4712."), Vec::<String>::new());
+    place.is_swept();
+}
+
+#[test]
+fn programs_see_their_task_and_nothing_of_the_workers_environment() {
+    let place = Place::new();
+    place.write("in.txt", "a\n").write("side.txt", "beside\n");
+    let mut command = Command::new(windrow());
+    let mapper = "cat > /dev/null; cat side.txt; echo \"$GIVEN $mapreduce_task_ismap ${AWS_SECRET_ACCESS_KEY-none} $WINDROW_TASK\"";
+    let output = command
+        .args([
+            "mapreduce",
+            "--mapper",
+            mapper,
+            "--file",
+            "side.txt",
+            "--env",
+            "GIVEN=7",
+            "--input",
+            "in.txt",
+            "--output",
+            "out",
+        ])
+        .env("AWS_SECRET_ACCESS_KEY", "hidden")
+        .current_dir(place.path())
+        .output()
+        .expect("windrow runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(place.sorted("out"), lines(&["7 true none 0\t", "beside\t"]));
+}
+
+/// Ten thousand keys over several tasks, sorted with little memory.
+#[test]
+fn many_keys_are_sorted_and_reduced_once_each() {
+    let place = Place::new();
+    let text: String = (0..200_000).map(|n| format!("key-{} {n}\n", n * 7919 % 10_007)).collect();
+    place.write("in/a.txt", &text[..text.len() / 3]);
+    place.write("in/b.txt", &text[text.len() / 3..]);
+    place.program("sum.awk", SUM);
+    place.succeeds(&[
+        "mapreduce",
+        "--mapper",
+        "awk '{ print $1 \"\\t\" 1 }'",
+        "--combiner",
+        "./sum.awk",
+        "--reducer",
+        "./sum.awk",
+        "--file",
+        "sum.awk",
+        "--input",
+        "in/",
+        "--output",
+        "out",
+        "--reducers",
+        "5",
+        "--workers",
+        "3",
+        "--memory",
+        "48MiB",
+        "--deterministic",
+    ]);
+    let counted = place.sorted("out");
+    let mut expected = BTreeMap::<String, u32>::new();
+    for line in [&text[..text.len() / 3], &text[text.len() / 3..]].iter().flat_map(|part| part.lines()) {
+        *expected.entry(line.split(' ').next().expect("a word").to_owned()).or_default() += 1;
+    }
+    let expected: Vec<String> = expected.into_iter().map(|(key, n)| format!("{key}\t{n}")).collect();
+    assert!(counted == expected, "{} of {} lines", counted.len(), expected.len());
+    assert_eq!(place.files("out").len(), 5);
+}
