@@ -185,6 +185,18 @@ fn identity_programs_keep_every_line() {
         "--reducers",
         "1",
     ]);
+    place.succeeds(&[
+        "mapreduce",
+        "--reducer",
+        "/bin/cat",
+        "--input",
+        "in.txt",
+        "--output",
+        "unmapped",
+        "--reducers",
+        "1",
+    ]);
+    assert_eq!(place.files("unmapped"), place.files("reduced"));
     // The whole line decides where the key is the same: the order is always the same one.
     let reduced = place.files("reduced").concat();
     let keys: Vec<&str> = reduced.iter().map(|line| line.split('\t').next().expect("a key")).collect();
@@ -335,9 +347,9 @@ sql: SELECT word, count(*) AS c, sum(n) AS s, max(n) AS m FROM copy GROUP BY wor
     place.write("job.yaml", &job("[sh, -c, 'head -c 1000; cat > /dev/null']", "word VARCHAR, n BIGINT"));
     let error = place.fails(&["run", "job.yaml"]);
     assert!(error.contains("its output cannot be read"), "{error}");
-    place.write("job.yaml", &job("[cat]", "word VARCHAR"));
+    place.write("job.yaml", &job("[cat]", "word VARCHAR, n BIGINT, x INT"));
     let error = place.fails(&["run", "job.yaml"]);
-    assert!(error.contains("it has 2 columns, not 1"), "{error}");
+    assert!(error.contains("it has 2 columns, not 3"), "{error}");
     place.write("job.yaml", &job("[cat]", "word WORDS"));
     let error = place.fails(&["run", "job.yaml"]);
     assert!(error.contains("`word WORDS` are no columns"), "{error}");
@@ -471,7 +483,7 @@ fn many_keys_are_sorted_and_reduced_once_each() {
         "--workers",
         "3",
         "--memory",
-        "48MiB",
+        "256MiB",
         "--deterministic",
     ]);
     let counted = place.sorted("out");

@@ -68,7 +68,7 @@ async fn a_text_that_stands_for_null_is_null_on_every_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_key_of_a_join_is_shared_by_several_tasks() {
     let facts = |file: usize| {
-        let row = |n: usize| format!("{},{n}\n", if n % 4 == 0 { n } else { 7 });
+        let row = |n: usize| format!("{},{n}\n", if n.is_multiple_of(4) { n } else { 7 });
         format!("k,v\n{}", (file * 5_000..(file + 1) * 5_000).map(row).collect::<String>())
     };
     let facts: Vec<(String, String)> = (0..8).map(|file| (format!("facts/{file}.csv"), facts(file))).collect();

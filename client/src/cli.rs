@@ -164,7 +164,7 @@ pub struct RunArgs {
   windrow mapreduce --mapper cat --reducer 'uniq -c' --input words.txt --output ./counts/ --reducers 4
   windrow mapreduce --mapper 'cut -f1,2' --reducer cat --input ./log/ --output ./sorted/ --key-fields 2 --partition -k1,1 --sort '-k1,1 -k2,2nr'")]
 pub struct MapReduceArgs {
-    /// Command line of the mapper; without it lines are read as keys and values.
+    /// Command line of the mapper; without it lines are passed on as they are.
     #[arg(long, value_name = "COMMAND")]
     pub mapper: Option<String>,
     /// Command line of the combiner: what it makes of a map task's lines is reduced instead of them.

@@ -176,7 +176,7 @@ fn a_table_without_a_format() {
         expect![[r#"
         error: the table `t` has no format
           detail: the location `./t/` does not say it by its extension
-          hint: add `format: parquet`, `format: csv` or `format: json`
+          hint: add `format: parquet`, `format: csv`, `format: json` or `format: text`
     "#]],
     );
 }

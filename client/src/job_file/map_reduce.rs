@@ -212,6 +212,9 @@ impl KeysEntry {
     }
 }
 
+/// The mapper where there is none: lines become keys and values, as those of any mapper do.
+const PASS_ON: &str = "cat";
+
 /// The reducer of Hadoop's aggregate package: it is a query.
 const AGGREGATE: &str = "aggregate";
 
@@ -272,7 +275,7 @@ impl Streaming {
         };
         let step = StepEntry {
             input: Some(StepInput(MapReduceInput::Table(input.to_owned()))),
-            map: entry(self.mapper),
+            map: entry(self.mapper.or_else(|| Some(PASS_ON.to_owned()))),
             combine: entry(self.combiner),
             reduce: entry(self.reducer),
             keys: Some(KeysEntry {

@@ -50,7 +50,7 @@ pub(super) async fn distribute(
     if width(&spread) != width(&expected) {
         (session, physical) = self::physical(&logical, &spread, &session).await?;
     }
-    physical = user_code::with_reducers(physical)?;
+    physical = user_code::with_exchanges(physical)?;
     let schema = physical.schema();
     if let Some(target) = target {
         // One file is written by one task anyway, and values of partition columns are not ranges.

@@ -60,7 +60,8 @@ fn rows(count: i32) -> RecordBatch {
 
 fn write(place: OutputPlace, batches: &[RecordBatch], partitions: u32) -> (StoredOutput, u64) {
     let schema = batches[0].schema();
-    let exprs = [col(schema.field(0).name(), &schema).unwrap()];
+    let exprs = schema.fields().iter().take(1).map(|field| col(field.name(), &schema).unwrap());
+    let exprs: Vec<_> = exprs.collect();
     let writer = OutputWriter::new(output_id(0), place, Arc::clone(&schema), partitions);
     let mut router = RowRouter::hash(&exprs, partitions).unwrap();
     for batch in batches {
@@ -307,10 +308,13 @@ fn a_dropped_writer_leaves_no_file() {
     assert_eq!(small.memory.used_bytes(), 0);
 }
 
+/// What happens to a part on its way.
+type Damage = fn(SmallPart) -> SmallPart;
+
 /// Serves the only partition of each output as a whole.
 struct SmallOutputs {
     stored: BTreeMap<MapOutputId, StoredOutput>,
-    damage: fn(SmallPart) -> SmallPart,
+    damage: Damage,
 }
 
 impl std::fmt::Debug for SmallOutputs {
@@ -331,7 +335,7 @@ impl ShuffleSource for SmallOutputs {
     }
 }
 
-fn small_inputs(batches: &[RecordBatch], damage: fn(SmallPart) -> SmallPart) -> TaskInputs {
+fn small_inputs(batches: &[RecordBatch], damage: Damage) -> TaskInputs {
     let dir = tempfile::tempdir().unwrap();
     let store = |(task, batch): (u32, &RecordBatch)| {
         let (stored, _) = write(place(&dir, 64 << 20), std::slice::from_ref(batch), 1);
@@ -395,7 +399,7 @@ fn small_parts_without_any_bytes_of_rows_come_back() {
 #[test]
 fn damage_to_a_small_part_is_found() {
     let parts: Vec<RecordBatch> = (0..20).map(|_| rows(7)).collect();
-    let damages: [(fn(SmallPart) -> SmallPart, bool); 4] = [
+    let damages: [(Damage, bool); 4] = [
         (|part| if part.part == 9 { SmallPart { bytes: part.bytes.slice(..100), ..part } } else { part }, true),
         (
             |part| {

@@ -71,15 +71,6 @@ impl UserCodeExec {
         &self.partition
     }
 
-    /// The same code over other rows.
-    pub fn over(&self, input: Arc<dyn ExecutionPlan>) -> UserCodeExec {
-        UserCodeExec::new(input, Arc::clone(&self.code), self.partition.clone(), self.order.clone())
-    }
-
-    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.input
-    }
-
     pub fn order(&self) -> &[PhysicalSortExpr] {
         &self.order
     }
@@ -114,12 +105,14 @@ impl ExecutionPlan for UserCodeExec {
     fn required_input_distribution(&self) -> Vec<Distribution> {
         vec![match self.code.role {
             Role::Map | Role::Combine => Distribution::UnspecifiedDistribution,
+            // It has brought its own exchange.
+            Role::Reduce if self.code.partitions.is_some() => Distribution::UnspecifiedDistribution,
             Role::Reduce => Distribution::KeyPartitioned(self.partition.clone()),
         }]
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![LexOrdering::new(self.order.clone()).map(|order| OrderingRequirements::from(order))]
+        vec![LexOrdering::new(self.order.clone()).map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
@@ -127,7 +120,7 @@ impl ExecutionPlan for UserCodeExec {
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![self.code.role == Role::Reduce]
+        vec![self.code.role == Role::Reduce && self.code.partitions.is_none()]
     }
 
     fn apply_expressions(
@@ -146,7 +139,10 @@ impl ExecutionPlan for UserCodeExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match children.as_slice() {
-            [input] => Ok(Arc::new(self.over(Arc::clone(input)))),
+            [input] => {
+                let (code, partition) = (Arc::clone(&self.code), self.partition.clone());
+                Ok(Arc::new(UserCodeExec::new(Arc::clone(input), code, partition, self.order.clone())))
+            }
             _ => internal_err!("UserCodeExec has one input"),
         }
     }

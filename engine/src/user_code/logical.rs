@@ -20,6 +20,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use windrow_model::{MapReduce, UserCode};
 
+use super::reducers::ToReducersExec;
 use super::{PlacedCode, Role, UserCodeExec, keys};
 
 /// What the rows are that each piece of code writes.
@@ -173,9 +174,15 @@ impl ExtensionPlanner for UserCodePlanner {
             let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
             Ok(PhysicalSortExpr { expr: physical(&sort.expr)?, options })
         };
-        let partition = node.partition.iter().map(physical).collect::<Result<_>>()?;
+        let partition: Vec<_> = node.partition.iter().map(physical).collect::<Result<_>>()?;
         let order = node.order.iter().map(sorted).collect::<Result<_>>()?;
-        let code = Arc::new(UserCodeExec::new(Arc::clone(input), Arc::clone(&node.code), partition, order));
+        let input = match node.code.partitions {
+            Some(partitions) => {
+                Arc::new(ToReducersExec::new(Arc::clone(input), partition.clone(), partitions as usize)) as _
+            }
+            None => Arc::clone(input),
+        };
+        let code = Arc::new(UserCodeExec::new(input, Arc::clone(&node.code), partition, order));
         let held = node.held.iter().map(|expr| planner.create_physical_expr(expr, &node.schema, session, context));
         held.collect::<Result<Vec<_>>>()?
             .into_iter()

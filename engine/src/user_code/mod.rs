@@ -25,7 +25,7 @@ pub use host::{HostedProcess, ProcessHost, ProcessStart, UserCodeError, UserCode
 pub(crate) use lines::schema as lines_schema;
 pub(crate) use logical::{Schemas, UserCodePlanner, made_of};
 pub(crate) use message::PlacedCodeMessage;
-pub(crate) use reducers::with_reducers;
+pub(crate) use reducers::with_exchanges;
 
 /// What a piece of code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +110,7 @@ pub struct PlacedCode {
     pub deterministic: bool,
     /// Of the rows that it writes.
     pub schema: SchemaRef,
-    /// Partitions that a reducer asks for; only the planner needs to know.
+    /// Partitions that a reducer asks for; only planning needs to know.
     pub partitions: Option<u32>,
 }
 

@@ -1,50 +1,116 @@
 //! As many reduce partitions as a job asks for.
+//!
+//! The planner gives every exchange as many partitions as it finds right. So a reducer that asks for another number brings
+//! its own: an operator that the planner takes for any other while it decides about everything above and below, and that
+//! becomes the exchange when all is decided.
 
+use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::physical_expr::LexOrdering;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties, ReplaceChildrenOptions,
+};
 
-use super::UserCodeExec;
-
-/// The planner gives every exchange as many partitions; those in front of reducers that ask for another number get that.
-/// What maps before them is divided by its input alone.
-pub fn with_reducers(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let changed = plan.transform_up(|node| {
-        let Some(code) = node.downcast_ref::<UserCodeExec>() else { return Ok(Transformed::no(node)) };
-        let (Some(partitions), Some(order)) = (code.code().partitions, LexOrdering::new(code.order().to_vec())) else {
-            return Ok(Transformed::no(node));
-        };
-        let rows = before_exchange(code.input());
-        let many = partitions > 1;
-        let exchanged: Arc<dyn ExecutionPlan> = match (many, rows.output_partitioning().partition_count()) {
-            (true, _) => {
-                let by_key = Partitioning::Hash(code.partition().to_vec(), partitions as usize);
-                Arc::new(RepartitionExec::try_new(rows, by_key)?)
-            }
-            (false, 1) => rows,
-            (false, _) => Arc::new(CoalescePartitionsExec::new(rows)),
-        };
-        let sorted = SortExec::new(order, exchanged).with_preserve_partitioning(many);
-        Ok(Transformed::yes(Arc::new(code.over(Arc::new(sorted))) as Arc<dyn ExecutionPlan>))
-    })?;
-    Ok(changed.data)
+/// An exchange by hash of `keys` into as many partitions as a job asks for.
+#[derive(Clone, Debug)]
+pub struct ToReducersExec {
+    input: Arc<dyn ExecutionPlan>,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    partitions: usize,
+    properties: Arc<PlanProperties>,
 }
 
-/// The rows below the sort and the exchange that the planner has put in front of a reducer.
-fn before_exchange(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    let is_added = plan.is::<SortExec>()
-        || plan.is::<RepartitionExec>()
-        || plan.is::<CoalescePartitionsExec>()
-        || plan.is::<SortPreservingMergeExec>();
-    match plan.children()[..] {
-        [input] if is_added && plan.fetch().is_none() => before_exchange(input),
-        _ => Arc::clone(plan),
+impl ToReducersExec {
+    pub fn new(input: Arc<dyn ExecutionPlan>, keys: Vec<Arc<dyn PhysicalExpr>>, partitions: usize) -> ToReducersExec {
+        let partitioning = match partitions {
+            1 => Partitioning::UnknownPartitioning(1),
+            many => Partitioning::Hash(keys.clone(), many),
+        };
+        let facts = EquivalenceProperties::new(input.schema());
+        let properties = PlanProperties::new(facts, partitioning, EmissionType::Incremental, Boundedness::Bounded);
+        ToReducersExec { input, keys, partitions, properties: Arc::new(properties) }
+    }
+
+    fn exchange(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = Arc::clone(&self.input);
+        Ok(match (self.partitions, input.output_partitioning().partition_count()) {
+            (1, 1) => input,
+            (1, _) => Arc::new(CoalescePartitionsExec::new(input)),
+            (many, _) => Arc::new(RepartitionExec::try_new(input, Partitioning::Hash(self.keys.clone(), many))?),
+        })
+    }
+}
+
+/// Puts in the exchanges, once nothing else of the plan is going to change.
+pub fn with_exchanges(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let exchanged = plan.transform_up(|node| match node.downcast_ref::<ToReducersExec>() {
+        Some(exchange) => exchange.exchange().map(Transformed::yes),
+        None => Ok(Transformed::no(node)),
+    })?;
+    Ok(exchanged.data)
+}
+
+impl DisplayAs for ToReducersExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "ToReducersExec: partitions={}", self.partitions)
+    }
+}
+
+impl ExecutionPlan for ToReducersExec {
+    fn name(&self) -> &str {
+        "ToReducersExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        act: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        for key in &self.keys {
+            act(key)?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.as_slice() {
+            [input] => Ok(Arc::new(ToReducersExec::new(Arc::clone(input), self.keys.clone(), self.partitions))),
+            _ => internal_err!("ToReducersExec has one input"),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        internal_err!("an exchange to reducers was not put in")
     }
 }
