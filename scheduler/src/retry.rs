@@ -12,6 +12,9 @@
 //! | unavailable | retry elsewhere after a back-off | attempts |
 //! | user code, panicked, internal, timed out | retry elsewhere | attempts |
 //!
+//! When an eighth of a stage, and more than have succeeded, have run out of memory, its waiting tasks get whole workers at
+//! once (`stage`).
+//!
 //! While another attempt at the task is live, only a query error fails the job, and nothing is queued again.
 //! The failure of a speculative attempt counts against nothing. A task that panics, or meets the same internal error, on
 //! two workers is at fault itself: that is no sign against the workers (`exclusion`).
