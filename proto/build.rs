@@ -1,7 +1,7 @@
 //! Compiles the wire format without a system `protoc`.
 
 /// What a job looks like from outside: the coordinator's history keeps these as JSON as well.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "Job",
     "JobSpec",
     "SqlProgram",
@@ -17,6 +17,7 @@ const KEPT: [&str; 15] = [
     "ErrorReport",
     "FetchFailure",
     "OperatorMetrics",
+    "Said",
 ];
 /// Messages with a choice in them, whose alternatives are named as their fields are.
 const KEPT_CHOICES: [(&str, &str); 2] = [("Failure", "kind"), ("JobSpec", "program")];

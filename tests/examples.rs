@@ -11,16 +11,29 @@ use tempfile::TempDir;
 
 /// Copies the example's folder, so that generated data does not end up in the source tree, and runs the job in it.
 fn run_twice(folder: &str, job: &str) -> TempDir {
+    let copy = copied(folder);
+    run_in(&copy, job);
+    copy
+}
+
+fn copied(folder: &str) -> TempDir {
     let copy = TempDir::new().expect("a temporary folder");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(folder);
     let copied = Command::new("cp").arg("-r").arg(source.join(".")).arg(copy.path()).status().expect("cp runs");
     assert!(copied.success());
+    copy
+}
+
+/// Twice; gives what it has printed the second time.
+fn run_in(copy: &TempDir, job: &str) -> String {
+    let mut printed = String::new();
     for _ in 0..2 {
         let output =
             Command::new(windrow()).args(["run", job]).current_dir(copy.path()).output().expect("windrow runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        printed = String::from_utf8_lossy(&output.stdout).into_owned();
     }
-    copy
+    printed
 }
 
 #[test]
@@ -91,4 +104,21 @@ fn the_partitioned_copy_runs_and_replaces_itself() {
 #[test]
 fn the_late_flights_example_runs() {
     run_twice("late-flights", "job.yaml");
+}
+
+/// The modules are checked in as text.
+#[test]
+fn the_wasm_examples_run() {
+    let copy = copied("wasm");
+    for name in ["functions", "word_count"] {
+        let text = std::fs::read_to_string(copy.path().join(format!("{name}.wat"))).expect("the module is there");
+        let module = wat::parse_str(text).expect("the module is well formed");
+        std::fs::write(copy.path().join(format!("{name}.wasm")), module).expect("the module is written");
+    }
+    run_in(&copy, "word-count.yaml");
+    let wanted = ["a\t4", "and\t1", "key\t1", "lines\t3", "of\t1", "reads\t1", "value\t1", "worker\t2", "writes\t1"];
+    assert_eq!(text_lines(&copy.path().join("counts")), wanted);
+    let rows = run_in(&copy, "functions.sql");
+    // 2 + 4 + 6 + 8 + 10 with tax, and the fifth root of their product.
+    assert!(rows.contains("item-no-0") && rows.contains("35.7") && rows.contains("5.21"), "{rows}");
 }

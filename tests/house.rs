@@ -50,9 +50,12 @@ fn crates_depend_only_in_the_documented_direction() {
         ("windrow-scheduler", &["windrow-model"][..]),
         ("windrow-simulator", &["windrow-model", "windrow-scheduler"][..]),
         ("windrow-proto", &["windrow-model"][..]),
-        ("windrow-engine", &["windrow-model"][..]),
+        ("windrow-wasm", &["windrow-model"][..]),
+        ("windrow-sandbox", &["windrow-model"][..]),
+        ("windrow-engine", &["windrow-model", "windrow-wasm"][..]),
         ("windrow-coordinator", &["windrow-model", "windrow-scheduler", "windrow-engine", "windrow-proto"][..]),
-        ("windrow-worker", &["windrow-model", "windrow-engine", "windrow-proto"][..]),
+        ("windrow-worker", &["windrow-model", "windrow-engine", "windrow-proto", "windrow-sandbox"][..]),
+        ("windrow-sdk", &["windrow-model", "windrow-engine", "windrow-client"][..]),
         (
             "windrow-client",
             &[
@@ -64,6 +67,7 @@ fn crates_depend_only_in_the_documented_direction() {
                 "windrow-simulator",
             ][..],
         ),
+        ("rust-job", &["windrow-sdk"][..]),
         (
             "windrow-benches",
             &[

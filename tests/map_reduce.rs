@@ -5,94 +5,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use support::place::{Place, running};
 use support::processes::windrow;
-use tempfile::TempDir;
-
-/// A folder for one test.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(TempDir::new().expect("a temporary folder"))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) -> &Place {
-        let path = self.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
-        fs::write(path, text).expect("the file is written");
-        self
-    }
-
-    /// A program that the job ships.
-    fn program(&self, name: &str, text: &str) -> &Place {
-        self.write(name, text);
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.path().join(name), mode).expect("it is made executable");
-        self
-    }
-
-    fn windrow(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(windrow());
-        // What programs leave behind is looked for here.
-        command.env("TMPDIR", self.path().join("tmp")).args(words).current_dir(self.path());
-        fs::create_dir_all(self.path().join("tmp")).expect("the folder is made");
-        command.output().expect("windrow runs")
-    }
-
-    fn succeeds(&self, words: &[&str]) {
-        let output = self.windrow(words);
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// The error of a job that fails.
-    fn fails(&self, words: &[&str]) -> String {
-        let output = self.windrow(words);
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{words:?} succeeded: {error}");
-        error
-    }
-
-    /// The lines of each file of an output, in the order of the files' names.
-    fn files(&self, folder: &str) -> Vec<Vec<String>> {
-        let entries = fs::read_dir(self.path().join(folder)).expect("the output is there");
-        let names = entries
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        let lines = |path| fs::read_to_string(path).expect("a text file").lines().map(str::to_owned).collect();
-        names.into_iter().map(lines).collect()
-    }
-
-    fn sorted(&self, folder: &str) -> Vec<String> {
-        let mut lines = self.files(folder).concat();
-        lines.sort();
-        lines
-    }
-
-    /// Nothing of a job is left in the workers' folders.
-    fn is_swept(&self) {
-        let left: Vec<_> = fs::read_dir(self.path().join("tmp")).expect("the folder is there").collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
-    }
-}
-
-/// Processes whose command line has `words` in it.
-fn running(words: &str) -> Vec<String> {
-    let processes = fs::read_dir("/proc").expect("there are processes").flatten();
-    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(words)).collect()
-}
 
 fn lines(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
@@ -454,6 +370,182 @@ fn programs_see_their_task_and_nothing_of_the_workers_environment() {
         .expect("windrow runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(place.sorted("out"), lines(&["7 true none 0\t", "beside\t"]));
+}
+
+/// One step that maps `in.txt` by this program, with these keys beside it.
+fn map_job(program: &str, keys: &str) -> String {
+    format!(
+        "map: {{ process: [./map.sh], {keys} }}\ninput: {{ location: in.txt }}\n\
+         output: {{ location: ./out/, format: text, mode: overwrite }}\n# {program}\n"
+    )
+}
+
+/// The error of a mapper that does this, with these limits.
+fn limited(place: &Place, program: &str, keys: &str) -> String {
+    place.write("in.txt", "a\nb\n");
+    place.program("map.sh", &format!("#!/bin/sh\n{program}\n"));
+    place.write("job.yaml", &map_job(program, keys));
+    let error = place.fails(&["run", "job.yaml"]);
+    place.is_swept();
+    error
+}
+
+#[test]
+fn a_program_that_fills_its_disk_is_ended() {
+    let place = Place::new();
+    let many = "n=0; while true; do n=$((n + 1)); head -c 1000000 /dev/zero > file$n; done";
+    let error = limited(&place, many, "limits: { disk: 50MiB }");
+    assert!(error.contains("may use") || error.contains("File too large"), "{error}");
+    let one = limited(&place, "cat /dev/zero > one", "limits: { disk: 50MiB }");
+    assert!(one.contains("map.sh"), "{one}");
+}
+
+#[test]
+fn a_program_that_takes_too_much_memory_or_time_is_ended() {
+    let place = Place::new();
+    // A child of the program holds the memory.
+    let error = limited(
+        &place,
+        "(head -c 400000000 /dev/zero | tail -c 399999999 > /dev/null; true); cat",
+        "limits: { memory: 100MiB }",
+    );
+    assert!(error.contains("memory") && error.contains("100"), "{error}");
+    let error = limited(&place, "while true; do :; done", "limits: { cpu: 1s }");
+    assert!(error.contains("map.sh"), "{error}");
+}
+
+#[test]
+fn a_program_has_no_network_and_writes_to_its_own_folder_only() {
+    let place = Place::new();
+    let outside = place.path().join("outside.txt");
+    let python = "#!/usr/bin/env python3
+import socket, sys
+for line in sys.stdin: pass
+try:
+    socket.socket(socket.AF_INET)
+    print('network')
+except OSError as error:
+    print('none', error.errno)
+";
+    place.write("in.txt", "a\n").program("map.py", python);
+    let job = |keys: &str| {
+        format!(
+            "map: {{ process: [./map.py], {keys} }}\ninput: {{ location: in.txt }}\noutput: {{ location: ./out/, format: text, mode: overwrite }}\n"
+        )
+    };
+    place.write("job.yaml", &job("network: false"));
+    place.succeeds(&["run", "job.yaml"]);
+    assert_eq!(place.sorted("out"), lines(&["none 13\t"]));
+    place.write("job.yaml", &job("network: true"));
+    place.succeeds(&["run", "job.yaml"]);
+    assert_eq!(place.sorted("out"), lines(&["network\t"]));
+    let writes = format!("cat > /dev/null; echo x > '{}' && echo wrote; echo y > mine && cat mine", outside.display());
+    place.succeeds(&["mapreduce", "--mapper", &writes, "--input", "in.txt", "--output", "other"]);
+    let check = place.windrow(&["worker", "--check"]);
+    let check = String::from_utf8_lossy(&check.stdout).into_owned();
+    if check.to_lowercase().contains("landlock") && !outside.exists() {
+        assert_eq!(place.sorted("other"), lines(&["y\t"]));
+    } else {
+        // A kernel without it lets programs write; the worker says so.
+        assert_eq!(place.sorted("other"), lines(&["wrote\t", "y\t"]), "{check}");
+    }
+}
+
+const PICKY: &str = "#!/usr/bin/awk -f
+/poison/ { print \"cannot digest \" $0 > \"/dev/stderr\"; exit 3 }
+{ print $1 \"\\t1\" }
+";
+
+fn poisoned(place: &Place) {
+    let text: String = (1..=30_000)
+        .map(|n| if n == 12_345 || n == 20_001 { format!("poison {n}\n") } else { format!("w{n}\n") })
+        .collect();
+    place.write("in/a.txt", &text).program("map.awk", PICKY);
+}
+
+fn picky_job(on_error: &str) -> String {
+    format!(
+        "map: {{ process: [./map.awk], on_error: {on_error} }}\ninput: {{ location: ./in/, format: lines }}\n\
+         output: {{ location: ./out/, format: text, mode: overwrite }}\n"
+    )
+}
+
+#[test]
+fn the_record_at_which_a_program_fails_is_named() {
+    let place = Place::new();
+    poisoned(&place);
+    place.write("job.yaml", &picky_job("fail"));
+    let error = place.fails(&["run", "job.yaml"]);
+    for wanted in ["in/a.txt", "`poison 12345`", "cannot digest poison 12345", "exit status: 3"] {
+        assert!(error.contains(wanted), "{wanted:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn bad_records_are_skipped_up_to_a_number() {
+    let place = Place::new();
+    poisoned(&place);
+    place.write("job.yaml", &picky_job("skip 10"));
+    place.succeeds(&["run", "job.yaml"]);
+    let kept = place.sorted("out");
+    assert_eq!(kept.len(), 29_998);
+    assert!(kept.iter().all(|line| line.starts_with('w')));
+    place.write("job.yaml", &picky_job("skip 1"));
+    let error = place.fails(&["run", "job.yaml", "--workers", "1"]);
+    assert!(error.contains("at more than 1 records"), "{error}");
+    place.is_swept();
+}
+
+#[test]
+fn bad_records_are_put_aside_with_the_reason() {
+    let place = Place::new();
+    poisoned(&place);
+    place.write("job.yaml", &picky_job("quarantine ./bad/"));
+    place.succeeds(&["run", "job.yaml"]);
+    assert_eq!(place.sorted("out").len(), 29_998);
+    let sql = "CREATE EXTERNAL TABLE bad STORED AS JSON LOCATION './bad/'; SELECT record['line'] AS line, detail FROM bad ORDER BY 1";
+    let rows = place.windrow(&["run", "-e", sql, "--output", "csv"]);
+    let rows = String::from_utf8_lossy(&rows.stdout).into_owned();
+    assert_eq!(rows, "line,detail\npoison 12345,cannot digest poison 12345\npoison 20001,cannot digest poison 20001\n");
+    // The same if the map is a stage of its own, whose outputs are released long before the commit.
+    place.write(
+        "stages.yaml",
+        "tables: { t: { location: ./in/, format: lines } }
+steps: { good: { input: t, map: { process: [./map.awk], on_error: quarantine ./aside/ }, reduce: { process: [cat], partitions: 3 } } }
+sql: \"SET windrow.small_job_bytes = '0'; SELECT * FROM good\"
+output: { location: ./reduced/, format: text, mode: overwrite }
+",
+    );
+    place.succeeds(&["run", "stages.yaml"]);
+    assert_eq!(place.sorted("reduced").len(), 29_998);
+    let rows = place.windrow(&["run", "-e", &sql.replace("./bad/", "./aside/"), "--output", "csv"]);
+    assert_eq!(String::from_utf8_lossy(&rows.stdout).lines().count(), 3, "{}", String::from_utf8_lossy(&rows.stderr));
+    place.write("into.yaml", &picky_job("quarantine ./in/bad/"));
+    let error = place.fails(&["run", "into.yaml"]);
+    assert!(error.contains("would go where the job reads or writes rows"), "{error}");
+    // Nothing is published with which they could be committed.
+    place.write(
+        "rows.yaml",
+        "tables: { t: { location: ./in/, format: lines } }
+steps: { good: { input: t, map: { process: [./map.awk], on_error: quarantine ./other/ } } }
+sql: SELECT count(*) FROM good
+",
+    );
+    let error = place.fails(&["run", "rows.yaml"]);
+    assert!(error.contains("no output with which bad records are committed"), "{error}");
+}
+
+#[test]
+fn keys_are_divided_at_given_points() {
+    let place = Place::new();
+    place.write("in.txt", "pear\nfig\nmango\napple\nzucchini\nlemon\n").write(
+        "job.yaml",
+        "reduce: { process: [cat] }\nkeys: { points: [fig, n] }\ninput: { location: in.txt }\n\
+         output: { location: ./out/, format: text }\n",
+    );
+    place.succeeds(&["run", "job.yaml"]);
+    let files: Vec<String> = place.files("out").concat().iter().map(|line| line.trim_end().to_owned()).collect();
+    assert_eq!(files, ["apple", "fig", "lemon", "mango", "pear", "zucchini"]);
 }
 
 /// Ten thousand keys over several tasks, sorted with little memory.

@@ -13,6 +13,7 @@ mod report;
 mod rounds;
 mod shuffle;
 mod tpch;
+mod words;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +43,11 @@ enum Command {
     Skew(made::SkewArgs),
     /// A global sort of records with ten-byte keys, written as Parquet.
     Records(made::RecordArgs),
+    /// Word count of generated text: Rust, Python, and what there is without Windrow.
+    Words(words::WordsArgs),
+    /// The program of `words` that is written by hand.
+    #[command(hide = true)]
+    WordsByHand(words::ByHandArgs),
     /// How long small things take: a trivial job on a running cluster, a cold start, an idle worker's memory.
     Latency(latency::LatencyArgs),
     /// The shuffle alone, between two processes, beside loopback TCP.
@@ -69,6 +75,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Stars(args) => made::stars(args).await,
         Command::Skew(args) => made::skew(args).await,
         Command::Records(args) => made::records(args).await,
+        Command::Words(args) => words::run(&args),
+        Command::WordsByHand(args) => words::by_hand(&args),
         Command::Latency(args) => latency::run(args).await,
         Command::Shuffle(args) => shuffle::run(args).await,
         Command::ShuffleWriter(args) => shuffle::write(args).await,

@@ -7,8 +7,8 @@ use tonic::transport::{Channel, Endpoint};
 use windrow_model::{ErrorKind, ErrorReport, JobId, JobSpec, MapOutputId, WorkerId};
 use windrow_proto::jobs_client::JobsClient;
 use windrow_proto::{
-    CONTROL_MESSAGE_BYTES_MAX, DrainRequest, Job, JobRequest, ListJobsRequest, ListWorkersRequest, PartPiece,
-    ReadPartRequest, ResultRequest, ResultResponse, SubmitRequest, UnreachableRequest, Worker,
+    CONTROL_MESSAGE_BYTES_MAX, DrainRequest, Job, JobRequest, ListJobsRequest, ListWorkersRequest, LogsRequest,
+    LogsResponse, PartPiece, ReadPartRequest, ResultRequest, ResultResponse, SubmitRequest, UnreachableRequest, Worker,
 };
 
 use crate::errors;
@@ -98,6 +98,11 @@ impl Client {
     pub async fn why(&self, job: JobId) -> Result<Vec<String>, ErrorReport> {
         let request = JobRequest { job: job.0 };
         Ok(self.jobs.clone().why(request).await.map_err(self.report())?.into_inner().reasons)
+    }
+
+    /// What the user's code has said so far.
+    pub async fn logs(&self, request: LogsRequest) -> Result<LogsResponse, ErrorReport> {
+        Ok(self.jobs.clone().logs(request).await.map_err(self.report())?.into_inner())
     }
 
     pub async fn cancel(&self, job: JobId) -> Result<Job, ErrorReport> {

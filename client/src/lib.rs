@@ -13,6 +13,7 @@ pub mod generate;
 pub mod heap;
 pub mod job_file;
 pub mod params;
+pub mod program;
 pub mod result;
 pub mod rows;
 

@@ -40,7 +40,17 @@ pub(crate) enum Answer {
 /// Where a step's files go, and how far their commit is.
 pub(crate) struct Target {
     pub(crate) output: OutputTarget,
+    /// Where bad records go.
+    pub(crate) asides: Vec<OutputTarget>,
     pub(crate) commit: CommitState,
+}
+
+impl Target {
+    /// Nobody will publish its files; returns where they are.
+    pub(crate) fn abandon(&mut self) -> Vec<OutputTarget> {
+        self.commit = CommitState::Abandoned;
+        [&self.output].into_iter().chain(&self.asides).cloned().collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +92,8 @@ struct StepMessage {
     fragments: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "9")]
     splits: Vec<SplitsMessage>,
+    #[prost(bytes = "bytes", repeated, tag = "10")]
+    asides: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -117,7 +129,11 @@ impl StepArtefacts {
             statement: planned.statement,
             schema: planned.schema,
             answer,
-            target: planned.target.map(|output| Target { output, commit: CommitState::NotAsked }),
+            target: planned.target.map(|output| Target {
+                output,
+                asides: planned.asides,
+                commit: CommitState::NotAsked,
+            }),
             fragments: planned.fragments,
             splits: splits.collect(),
         };
@@ -167,6 +183,7 @@ impl StepArtefacts {
             target: self.target.as_ref().map(|target| target.output.to_bytes()).unwrap_or_default().into(),
             fragments: self.fragments.keys().map(|hash| hash.0.to_vec()).collect(),
             splits: splits.collect(),
+            asides: self.target.iter().flat_map(|target| &target.asides).map(|aside| aside.to_bytes().into()).collect(),
         };
         Ok(message.encode_to_vec().into())
     }
@@ -207,7 +224,8 @@ impl StepArtefacts {
         for named in &message.splits {
             splits.extend(kept(&named.hash)?.map(|kept| ((named.stage, named.task), kept)));
         }
-        let target = output.map(|output| Target { output, commit: CommitState::NotAsked });
+        let asides = message.asides.iter().map(|bytes| OutputTarget::from_bytes(bytes)).collect::<Result<_, _>>()?;
+        let target = output.map(|output| Target { output, asides, commit: CommitState::NotAsked });
         Ok(StepArtefacts { statement: message.statement, schema, answer, target, fragments, splits })
     }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 use windrow_engine::job::{JobSession, PlannedStep};
-use windrow_model::{AttemptId, ErrorKind, ErrorReport, JobId, TaskOutput, WorkerId, WrittenFile};
+use windrow_model::{AttemptId, ErrorKind, ErrorReport, JobId, TaskId, TaskOutput, WorkerId, WrittenFile};
 use windrow_proto as wire;
 use windrow_scheduler::{Input, Inventory, Reply, RequestId};
 
@@ -60,6 +60,7 @@ pub(crate) enum Call {
         heartbeat: wire::Heartbeat,
     },
     Finished(FinishedAttempt),
+    Said(SaidByAttempt),
     /// This stream of the worker has ended.
     Detached {
         worker: WorkerId,
@@ -86,6 +87,13 @@ pub(crate) struct FinishedAttempt {
     pub(crate) operators: Vec<wire::OperatorMetrics>,
     pub(crate) cpu_us: u64,
     pub(crate) rss_peak_bytes: u64,
+}
+
+/// What the user's code of an attempt has said so far.
+pub(crate) struct SaidByAttempt {
+    pub(crate) task: TaskId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) said: wire::Said,
 }
 
 /// The way to the driver.

@@ -29,21 +29,13 @@ impl Committer {
         Committer { stores, tasks }
     }
 
-    /// Publishes `files` (by task) and puts the outcome into the driver's inbox.
+    /// Publishes files and puts the outcome into the driver's inbox.
     ///
     /// A failure is only reported when nothing of the output is or will be visible: a commit that has been decided,
     /// or may have been, is tried until it ends, because its job would otherwise be submitted again and double it.
     /// `known` is what is known before: `Unknown` if an earlier leader has begun it.
-    pub(crate) fn commit(
-        &self,
-        job: JobId,
-        step: u32,
-        target: OutputTarget,
-        files: Vec<Vec<WrittenFile>>,
-        known: Decided,
-        driver: ToDriver,
-    ) {
-        let commit = Commit { job, step, target, files, stores: self.stores.clone(), driver: driver.clone() };
+    pub(crate) fn commit(&self, job: JobId, step: u32, publication: Publication, known: Decided, driver: ToDriver) {
+        let commit = Commit { job, step, publication, stores: self.stores.clone(), driver: driver.clone() };
         self.tasks.spawn(async move {
             let outcome = Arc::new(commit).until_it_ends(known).await;
             // Fails only when the driver has ended; the files are published all the same.
@@ -64,12 +56,20 @@ impl Committer {
     }
 }
 
+/// What a step publishes. Files are by task.
+pub(crate) struct Publication {
+    pub(crate) target: OutputTarget,
+    /// Where bad records were written.
+    pub(crate) asides: Vec<OutputTarget>,
+    /// Those of the target and of what is aside.
+    pub(crate) files: Vec<Vec<WrittenFile>>,
+}
+
 /// One commit, tried again and again.
 struct Commit {
     job: JobId,
     step: u32,
-    target: OutputTarget,
-    files: Vec<Vec<WrittenFile>>,
+    publication: Publication,
     stores: Arc<Stores>,
     driver: ToDriver,
 }
@@ -100,12 +100,55 @@ impl Commit {
     /// A panic of the sink is a failure like any other, and not the job's wait for ever.
     async fn once(self: Arc<Self>, known: Decided) -> Result<Vec<WrittenFile>, CommitError> {
         let job = self.job;
-        let tried = tokio::spawn(async move { sink::commit(&self.target, &self.files, known, &self.stores).await });
+        let tried = tokio::spawn(async move { self.publication.commit(known, &self.stores).await });
         tried.await.unwrap_or_else(|error| {
             let report = ErrorReport::internal(format!("the commit of {job} broke off"));
             Err(CommitError { report: report.with_detail(error.to_string()), decided: known })
         })
     }
+}
+
+impl Publication {
+    /// What is aside follows what it belongs to: once that is visible, it will be, too.
+    async fn commit(&self, known: Decided, stores: &Stores) -> Result<Vec<WrittenFile>, CommitError> {
+        let is_aside = |file: &WrittenFile| self.asides.iter().any(|aside| is_of(file, aside));
+        let published = sink::commit(&self.target, &self.files_that(|file| !is_aside(file)), known, stores).await?;
+        for aside in &self.asides {
+            self.commit_aside(aside, stores).await?;
+        }
+        Ok(published)
+    }
+
+    /// Tried until it is done: the job cannot fail any more.
+    async fn commit_aside(&self, aside: &OutputTarget, stores: &Stores) -> Result<(), CommitError> {
+        let files = self.files_that(|file| is_of(file, aside));
+        let location = &aside.location;
+        if files.is_empty() {
+            if let Err(report) = sink::abort(aside, stores).await {
+                tracing::warn!(%location, error = %report, "staged files were not removed");
+            }
+            return Ok(());
+        }
+        match sink::commit(aside, &files, Decided::No, stores).await {
+            Ok(_) => Ok(()),
+            Err(CommitError { report, .. }) if report.kind == ErrorKind::Corrupt => {
+                tracing::error!(%location, error = %report, "records that were put aside are gone");
+                Ok(())
+            }
+            Err(error) => Err(CommitError { decided: Decided::Yes, ..error }),
+        }
+    }
+
+    /// By task, of tasks that have any.
+    fn files_that(&self, wanted: impl Fn(&WrittenFile) -> bool) -> Vec<Vec<WrittenFile>> {
+        let of_task = |files: &Vec<WrittenFile>| files.iter().filter(|file| wanted(file)).cloned().collect();
+        self.files.iter().map(of_task).filter(|files: &Vec<WrittenFile>| !files.is_empty()).collect()
+    }
+}
+
+/// A file that is alone in its target has the target's name, and no mark.
+fn is_of(file: &WrittenFile, aside: &OutputTarget) -> bool {
+    file.path.rsplit('/').next().is_some_and(|name| name.contains(&aside.mark()))
 }
 
 fn is_tried_again(report: &ErrorReport, decided: Decided, tries: u32) -> bool {

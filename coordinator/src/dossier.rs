@@ -8,8 +8,16 @@ use windrow_engine::job::JobSession;
 use windrow_model::{AttemptId, FragmentHash, TaskId, WorkerId, WrittenFile};
 use windrow_proto as wire;
 
-use crate::artefacts::{CommitState, StepArtefacts};
+use crate::artefacts::{CommitState, StepArtefacts, Target};
 use crate::history::Told;
+
+/// Bytes of logs that are kept of one job, beside the lines that say that there was no room.
+const SAID_BYTES_MAX: usize = 8 << 20;
+
+fn said_bytes(said: &wire::Said) -> usize {
+    let counters: usize = said.counters.keys().map(|name| name.len() + size_of::<i64>()).sum();
+    said.log.len() + said.status.len() + counters
+}
 
 /// Soft state of a job; all of it can be lost without harm to what the job has made.
 pub(crate) struct Dossier {
@@ -22,6 +30,10 @@ pub(crate) struct Dossier {
     pub(crate) operators: BTreeMap<AttemptId, Vec<wire::OperatorMetrics>>,
     /// What remains of them when the job has ended: sums by stage index.
     pub(crate) stage_operators: BTreeMap<u32, Vec<wire::OperatorMetrics>>,
+    /// What the user's code of attempts has said.
+    pub(crate) said: BTreeMap<AttemptId, wire::Said>,
+    /// Bytes of it.
+    said_bytes: usize,
     /// How much of the notes and files is in the job's log.
     pub(crate) told: Told,
     /// A leader before this one may have noted something about it that nobody has read yet.
@@ -57,6 +69,8 @@ impl Dossier {
             uses: BTreeMap::new(),
             operators: BTreeMap::new(),
             stage_operators: BTreeMap::new(),
+            said: BTreeMap::new(),
+            said_bytes: 0,
             told: Told::default(),
             inherited: false,
             ended_before: false,
@@ -71,6 +85,17 @@ impl Dossier {
         *self.changed.borrow()
     }
 
+    /// Replaces what the attempt had said before. Of a job with too many logs the later ones are not kept.
+    pub(crate) fn hear(&mut self, attempt: AttemptId, mut said: wire::Said) {
+        let before = self.said.get(&attempt).map_or(0, said_bytes);
+        if self.said_bytes - before + said_bytes(&said) > SAID_BYTES_MAX {
+            said =
+                wire::Said { log: "(the job's logs are too large to be kept)\n".to_owned(), ..wire::Said::default() };
+        }
+        self.said_bytes = self.said_bytes - before + said_bytes(&said);
+        self.said.insert(attempt, said);
+    }
+
     /// `None` if the fragment is not kept any more.
     pub(crate) fn blobs(&self, task: TaskId, fragment: FragmentHash) -> Option<TaskBlobs> {
         let fragment = self.steps.values().find_map(|step| step.fragment(fragment))?.clone();
@@ -83,15 +108,11 @@ impl Dossier {
         self.steps.values_mut().for_each(StepArtefacts::forget_blobs);
     }
 
-    /// Steps whose staged files nobody will publish; each is named once.
+    /// Places whose staged files nobody will publish; each is named once.
     pub(crate) fn abandon_targets(&mut self) -> Vec<windrow_engine::sink::OutputTarget> {
         let targets = self.steps.values_mut().filter_map(|step| step.target.as_mut());
         let open = targets.filter(|target| target.commit == CommitState::NotAsked);
-        open.map(|target| {
-            target.commit = CommitState::Abandoned;
-            target.output.clone()
-        })
-        .collect()
+        open.flat_map(Target::abandon).collect()
     }
 
     /// Why commits that are under way have not ended, one line each.

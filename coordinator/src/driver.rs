@@ -19,7 +19,7 @@ use windrow_scheduler::{CommitRequest, Input, Message, Outbox, PlanRequest, Reco
 use crate::artefacts::CommitState;
 use crate::call::{Attachment, Call, Question, ToDriver};
 use crate::clock::Clock;
-use crate::committing::Committer;
+use crate::committing::{Committer, Publication};
 use crate::delivery::{Undelivered, deliver};
 use crate::planning::{Origin, Planner};
 use crate::shuffle_store;
@@ -250,6 +250,7 @@ impl Driver {
                 self.forget_running(&input);
                 self.step(input, &mut batch.outbox);
             }
+            Call::Said(said) => self.state.said(said),
             Call::Request { input, answer } => {
                 let request = self.waiting.wait(answer);
                 self.step(input(request), &mut batch.outbox);
@@ -423,8 +424,10 @@ impl Driver {
             _ => Decided::No,
         };
         target.commit = CommitState::Running;
+        let (target, asides) = (target.output.clone(), target.asides.clone());
         let files = tasks.into_iter().map(|task| task.files).collect();
-        self.committer.commit(job, step, target.output.clone(), files, known, self.to_driver.clone());
+        let publication = Publication { target, asides, files };
+        self.committer.commit(job, step, publication, known, self.to_driver.clone());
         None
     }
 

@@ -51,6 +51,19 @@ impl JobsService {
             view.map(|view| (snapshot::job(state, view, Detail::Full), keeper(state, job)))
         };
         match self.driver.query(look).await? {
+            Some((kept, Keeper::Earlier)) => Ok(without_logs(self.archive.as_it_ended(kept).await)),
+            Some((kept, Keeper::This | Keeper::Nobody)) => Ok(kept),
+            None => self.archive.job(job).await.map(without_logs),
+        }
+    }
+
+    async fn with_logs(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
+        let look = move |state: &State| {
+            let view = state.scheduler.job(job)?;
+            let whole = snapshot::with_said(snapshot::job(state, view, Detail::Full), state.dossiers.get(&job));
+            Some((whole, keeper(state, job)))
+        };
+        match self.driver.query(look).await? {
             Some((kept, Keeper::Earlier)) => Ok(self.archive.as_it_ended(kept).await),
             Some((kept, Keeper::This | Keeper::Nobody)) => Ok(kept),
             None => self.archive.job(job).await,
@@ -94,6 +107,39 @@ fn list(state: &State, all: bool) -> Vec<wire::Job> {
     wanted.map(|view| snapshot::job(state, view, Detail::Summary)).collect()
 }
 
+/// Compiling a module may take a while.
+async fn checked(spec: JobSpec) -> Result<JobSpec, ErrorReport> {
+    let check = move || windrow_engine::job::check_code(&spec).map(|()| spec);
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.unwrap_or_else(|error| {
+        Err(ErrorReport::internal("a job's code cannot be checked").with_detail(error.to_string()))
+    })
+}
+
+/// Logs are for those who ask for them.
+fn without_logs(mut job: wire::Job) -> wire::Job {
+    job.stages.iter_mut().flat_map(|stage| &mut stage.attempts).for_each(|attempt| attempt.said = None);
+    job
+}
+
+/// The attempts of a job whose code has said something.
+fn logs(job: wire::Job, request: &wire::LogsRequest) -> wire::LogsResponse {
+    let stages = job.stages.into_iter().filter(|stage| request.stage.is_none_or(|wanted| wanted == stage.index));
+    let attempts = stages.flat_map(|stage| {
+        let (index, label) = (stage.index, stage.label);
+        stage.attempts.into_iter().map(move |attempt| wire::StageAttempt {
+            stage: index,
+            label: label.clone(),
+            attempt: Some(attempt),
+        })
+    });
+    let wanted = |entry: &wire::StageAttempt| {
+        let attempt = entry.attempt.as_ref();
+        attempt.is_some_and(|attempt| attempt.said.is_some() && request.task.is_none_or(|task| task == attempt.task))
+    };
+    wire::LogsResponse { attempts: attempts.filter(wanted).collect(), state: job.state }
+}
+
 /// Why there are no rows of a job of which only the history knows.
 fn only_in_history(job: &wire::Job, step: u32) -> ErrorReport {
     let error = job.error.clone().map(ErrorReport::from);
@@ -123,6 +169,7 @@ fn no_such_worker(worker: WorkerId) -> ErrorReport {
 impl Jobs for JobsService {
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Answer<wire::SubmitResponse> {
         let spec = spec_of(request.into_inner())?;
+        let spec = checked(spec).await.map_err(status)?;
         match self.driver.request(move |request| Input::JobSubmitted { request, spec }).await.map_err(status)? {
             Reply::Submitted { job, existing, .. } => Ok(Response::new(wire::SubmitResponse { job: job.0, existing })),
             Reply::Refused { report, .. } => Err(status(report)),
@@ -220,6 +267,12 @@ impl Jobs for JobsService {
         tracing::warn!(task = %output.task, attempt = %output.attempt, %worker, "client could not read a part of a result");
         self.driver.send(Call::Input(Input::ResultUnreachable { output, worker })).await.map_err(status)?;
         Ok(Response::new(wire::UnreachableResponse {}))
+    }
+
+    async fn logs(&self, request: Request<wire::LogsRequest>) -> Answer<wire::LogsResponse> {
+        let request = request.into_inner();
+        let job = self.with_logs(JobId(request.job)).await.map_err(status)?;
+        Ok(Response::new(logs(job, &request)))
     }
 
     async fn drain(&self, request: Request<wire::DrainRequest>) -> Answer<wire::DrainResponse> {

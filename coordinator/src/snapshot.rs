@@ -1,6 +1,6 @@
 //! From the core's views and the shell's dossiers to the wire's jobs and workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use windrow_model::{AttemptState, Timestamp, WorkerId, WrittenFile};
 use windrow_proto as wire;
@@ -122,7 +122,29 @@ fn stage(state: &State, dossier: Option<&Dossier>, view: StageView<'_>, detail: 
         attempts,
         inputs: view.inputs().collect(),
         operators,
+        counters: if detail == Detail::Summary { HashMap::new() } else { stage_counters(view) },
     }
+}
+
+/// Counters of the user's code, of the attempts whose rows count.
+fn stage_counters(view: StageView<'_>) -> HashMap<String, i64> {
+    let mut sums = HashMap::<String, i64>::new();
+    for (name, amount) in successes(view).flat_map(|attempt| &attempt.output().counters) {
+        match sums.get_mut(name) {
+            Some(sum) => *sum = sum.saturating_add(*amount),
+            None => drop(sums.insert(name.clone(), *amount)),
+        }
+    }
+    sums
+}
+
+/// Puts what the user's code has said to the attempts of a job.
+pub(crate) fn with_said(mut job: wire::Job, dossier: Option<&Dossier>) -> wire::Job {
+    let attempts = job.stages.iter_mut().flat_map(|stage| &mut stage.attempts);
+    for attempt in attempts {
+        attempt.said = attempt.id.and_then(|id| dossier?.said.get(&id.into()).cloned());
+    }
+    job
 }
 
 /// The attempts of a stage by task; of a large one those that people look for: what failed, was lost or ran again
@@ -182,6 +204,7 @@ fn attempt(fleet: &Fleet, task: u32, view: AttemptView<'_>) -> wire::Attempt {
         rows,
         bytes,
         memory_bytes_peak: view.output().memory_bytes_peak,
+        said: None,
     }
 }
 

@@ -8,8 +8,8 @@ use windrow_model::{AttemptId, ErrorReport, JobId, JobState, StepOutcome, Worker
 use windrow_proto as wire;
 use windrow_scheduler::{Event, Input, Inventory, JobView, Scheduler, StepView, WorkerSpec};
 
-use crate::artefacts::{CommitState, StepArtefacts};
-use crate::call::{Attachment, FinishedAttempt};
+use crate::artefacts::{CommitState, StepArtefacts, Target};
+use crate::call::{Attachment, FinishedAttempt, SaidByAttempt};
 use crate::dossier::Dossier;
 use crate::fleet::{Fleet, Link};
 use crate::history::Recorder;
@@ -137,7 +137,7 @@ impl State {
         job: JobId,
         step: u32,
         outcome: Result<Vec<WrittenFile>, ErrorReport>,
-    ) -> (Input, Option<OutputTarget>) {
+    ) -> (Input, Vec<OutputTarget>) {
         let dossier = self.dossiers.get_mut(&job);
         let target = dossier.and_then(|dossier| dossier.steps.get_mut(&step)).and_then(|step| step.target.as_mut());
         match outcome {
@@ -148,14 +148,11 @@ impl State {
                 if let Some(dossier) = self.dossiers.get_mut(&job) {
                     dossier.files.extend(files.iter().cloned());
                 }
-                (Input::CommitFinished { job, step, files }, None)
+                (Input::CommitFinished { job, step, files }, Vec::new())
             }
             Err(report) => {
                 tracing::warn!(%job, step, error = %report, "commit failed");
-                let abandoned = target.map(|target| {
-                    target.commit = CommitState::Abandoned;
-                    target.output.clone()
-                });
+                let abandoned = target.map(Target::abandon).unwrap_or_default();
                 (Input::CommitFailed { job, step, report }, abandoned)
             }
         }
@@ -186,6 +183,14 @@ impl State {
             dossier.operators.insert(attempt, operators);
         }
         Input::AttemptFinished { worker, attempt, output }
+    }
+
+    /// Files what the user's code has said.
+    pub(crate) fn said(&mut self, said: SaidByAttempt) {
+        let SaidByAttempt { task, attempt, said } = said;
+        if let Some(dossier) = self.dossiers.get_mut(&task.stage.job).filter(|dossier| !dossier.is_sealed()) {
+            dossier.hear(attempt, said);
+        }
     }
 
     /// Takes over a heartbeat's measurements and wakes those who watch the jobs it is about.

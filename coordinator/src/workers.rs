@@ -15,7 +15,7 @@ use windrow_proto::workers_server::Workers;
 use windrow_proto::{InvalidMessage, required, status_from_report};
 use windrow_scheduler::{Input, Inventory, WorkerSpec};
 
-use crate::call::{Attachment, Call, FinishedAttempt, ToDriver};
+use crate::call::{Attachment, Call, FinishedAttempt, SaidByAttempt, ToDriver};
 use crate::fleet::{Link, LinkId};
 use crate::outgoing::{COMMANDS_MAX, outgoing};
 
@@ -200,6 +200,7 @@ impl Reader {
             Kind::Heartbeat(heartbeat) => Call::Heartbeat { worker, heartbeat },
             Kind::Started(attempt) => Call::Input(Input::AttemptStarted { worker, attempt: attempt.into() }),
             Kind::Finished(finished) => Call::Finished(self.finished(finished)?),
+            Kind::Said(said) => Call::Said(self.said(said)?),
             Kind::Failed(failed) => Call::Input(self.failed(failed)?),
             Kind::Leaving(wire::Leaving {}) => Call::Input(Input::DrainRequested { worker, within: None }),
             Kind::Inventory(_) => return Err(InvalidMessage::new("FromWorker.kind", "is an `inventory` too late")),
@@ -231,6 +232,14 @@ impl Reader {
             operators: finished.operators,
             cpu_us: finished.cpu_us,
             rss_peak_bytes: finished.rss_peak_bytes,
+        })
+    }
+
+    fn said(&self, said: wire::AttemptSaid) -> Result<SaidByAttempt, InvalidMessage> {
+        Ok(SaidByAttempt {
+            task: required(said.task, "AttemptSaid.task")?.into(),
+            attempt: required(said.attempt, "AttemptSaid.attempt")?.into(),
+            said: said.said.unwrap_or_default(),
         })
     }
 

@@ -26,4 +26,7 @@ pub use plan::{
 pub use size::{ParseSizeError, format_bytes, parse_bytes, parse_duration};
 pub use state::{AttemptState, JobState, StageState, WorkerState};
 pub use time::Timestamp;
-pub use user_code::{FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode};
+pub use user_code::{
+    CodeLimits, Divide, FieldRange, Framing, Keys, MapReduce, MapReduceInput, OnError, Runs, ShippedFile, SortField,
+    UserCode,
+};

@@ -1,5 +1,7 @@
 //! A planned statement as the scheduler sees it: stages, tasks and their inputs, without any plan inside.
 
+use std::collections::BTreeMap;
+
 use crate::{FragmentHash, StageId, TaskId};
 
 /// What planning may know about the cluster.
@@ -134,6 +136,8 @@ pub struct TaskOutput {
     pub memory_bytes_peak: u64,
     /// Bytes spilled to disk by the attempt's operators and its output.
     pub spill_bytes: u64,
+    /// What the user's code has counted.
+    pub counters: BTreeMap<String, i64>,
 }
 
 /// A file that an attempt wrote and the commit publishes.

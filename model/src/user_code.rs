@@ -29,15 +29,56 @@ pub enum MapReduceInput {
 /// Code that reads rows and writes rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserCode {
-    /// A program and its arguments; it reads standard input and writes standard output.
-    pub process: Vec<String>,
-    pub framing: Framing,
+    pub runs: Runs,
     /// Columns of the rows that it writes, as in `CREATE TABLE`; `None`: those of lines, a key and a value.
     pub columns: Option<String>,
-    /// Beside what every process is told.
+    /// What it is told beside what all code is told: environment of a process, parameters of other code.
     pub env: BTreeMap<String, String>,
-    /// Put into the folder that the process is started in.
-    pub files: Vec<ShippedFile>,
+    pub on_error: OnError,
+    pub limits: CodeLimits,
+}
+
+/// What runs a piece of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// A program and its arguments; it reads standard input and writes standard output.
+    Process {
+        command: Vec<String>,
+        framing: Framing,
+        /// Put into the folder that the process is started in.
+        files: Vec<ShippedFile>,
+        /// It may use the network.
+        network: bool,
+    },
+    /// A function of a WebAssembly module.
+    Wasm { module: ShippedFile, function: String },
+    /// Code that is part of the worker's own binary, by its name there.
+    Native { name: String },
+}
+
+/// What becomes of a record at which code fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The attempt fails, and after as many as are allowed the job does.
+    #[default]
+    Fail,
+    /// Bad records are left out, up to so many of a task.
+    Skip { records_max: u64 },
+    /// They are written aside with the reason, into this location.
+    Quarantine { location: String },
+}
+
+/// What a piece of code may use. `None`: what its worker allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeLimits {
+    /// Of a process with its children, or of a module's memory.
+    pub memory_bytes: Option<u64>,
+    /// Of a process with its children.
+    pub cpu_ms: Option<u64>,
+    /// In the folder of a process.
+    pub disk_bytes: Option<u64>,
+    /// Of a module, for each row.
+    pub fuel_per_row: Option<u64>,
 }
 
 /// How rows look on a process's standard input and output.
@@ -70,6 +111,20 @@ pub struct Keys {
     pub partition: Option<FieldRange>,
     /// Order of the rows that a reducer reads; empty: by the bytes of the whole key.
     pub sort: Vec<SortField>,
+    /// How keys are divided among reducers.
+    pub divide: Divide,
+}
+
+/// How rows are divided among reducers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Divide {
+    /// By a hash of the key.
+    #[default]
+    Hash,
+    /// By the number in the first column, which is no part of the key and which reducers do not read.
+    Numbered,
+    /// The keys of the first reducer are less than the first of these, and so on, so that the outputs follow each other.
+    Points(Vec<String>),
 }
 
 /// From one field to another, both counted from 1 and included.
@@ -91,7 +146,7 @@ pub struct SortField {
 
 impl Default for Keys {
     fn default() -> Self {
-        Keys { separator: '\t', fields: 1, partition: None, sort: Vec::new() }
+        Keys { separator: '\t', fields: 1, partition: None, sort: Vec::new(), divide: Divide::Hash }
     }
 }
 

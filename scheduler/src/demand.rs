@@ -13,7 +13,7 @@ use windrow_model::{JobId, JobState, MapOutputId, StageId, StageState, StepOutco
 use crate::job::{Job, Reason, StepPhase, outcome_stage};
 use crate::scheduler::Turn;
 use crate::stage::Stage;
-use crate::task::TaskState;
+use crate::task::{Task, TaskState};
 use crate::{CommitRequest, CommittedTask, Event, Message, Record, Scheduler};
 
 /// Stages that each worker may forget.
@@ -134,13 +134,12 @@ impl Scheduler {
         };
         let step = job.step_index();
         let sink = &job.stages[root.index as usize];
-        let tasks: Vec<CommittedTask> = (0..)
-            .zip(&sink.tasks)
-            .map(|(index, task)| {
-                let (attempt, _) = task.available().expect("I-4: a complete stage has all its outputs");
-                CommittedTask { task: sink.task_id(index), attempt: attempt.id, files: attempt.output.files.clone() }
-            })
-            .collect();
+        let own = (0..).zip(&sink.tasks).map(|(index, task)| {
+            let (attempt, _) = task.available().expect("I-4: a complete stage has all its outputs");
+            CommittedTask { task: sink.task_id(index), attempt: attempt.id, files: attempt.output.files.clone() }
+        });
+        let others = job.stages.iter().filter(|stage| stage.step == step && stage.id != root);
+        let tasks: Vec<CommittedTask> = own.chain(others.flat_map(written_aside)).collect();
         turn.record_first(Record::CommitIntended { job: root.job, step, tasks: tasks.clone(), at: turn.now });
         job.intend_commit(tasks, turn.now);
         turn.job_changed(job);
@@ -280,4 +279,17 @@ fn is_outcome_wanted(job: &Job, outcome: StepOutcome, phase: &StepPhase) -> bool
             false
         }
     }
+}
+
+/// Files that tasks of other stages than the last one have written: they belong to what these tasks have given, whether that
+/// is still kept or not.
+fn written_aside(stage: &Stage) -> impl Iterator<Item = CommittedTask> + '_ {
+    let newest = |task: &Task| {
+        let counted = task.attempts.iter().rev().find(|attempt| attempt.is_counted());
+        counted.map(|attempt| (attempt.id, attempt.output.files.clone()))
+    };
+    (0..).zip(&stage.tasks).filter_map(move |(index, task)| {
+        let (attempt, files) = newest(task).filter(|(_, files)| !files.is_empty())?;
+        Some(CommittedTask { task: stage.task_id(index), attempt, files })
+    })
 }

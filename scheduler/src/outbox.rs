@@ -220,7 +220,7 @@ pub struct PlanRequest {
     pub cluster: ClusterShape,
 }
 
-/// Publish the files of these attempts and no others, then answer with `CommitFinished` or `CommitFailed`.
+/// Publish the files of these attempts and no others: those of the last stage, and what others have written aside, then answer with `CommitFinished` or `CommitFailed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitRequest {
     pub job: JobId,

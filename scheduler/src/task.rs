@@ -103,7 +103,7 @@ pub(crate) struct Attempt {
     pub progress: u64,
     pub progressed_at: Timestamp,
     pub failure: Option<Box<Failure>>,
-    /// Figures stay; bytes and files are dropped when the output is given up.
+    /// Figures and files stay; bytes are dropped when the output is given up.
     pub output: TaskOutput,
     /// Newest attempt given out when the output was lost: that one and older ones may still complain about it.
     pub lost_at: Option<AttemptId>,
@@ -267,8 +267,8 @@ impl Attempt {
         self.state == AttemptState::Succeeded && self.lost_at.is_none()
     }
 
+    /// Files stay: they outlive the worker, and a commit may count on them.
     pub fn strip_output(&mut self) {
         self.output.inline = None;
-        self.output.files = Vec::new();
     }
 }

@@ -6,9 +6,10 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// The binary that cargo built for this test program.
+/// The binary that cargo built for this test program: `windrow`, or one that has jobs of its own in it.
 pub fn windrow() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_windrow"))
+    let built = option_env!("CARGO_BIN_EXE_windrow").or(option_env!("CARGO_BIN_EXE_rust-job"));
+    PathBuf::from(built.expect("cargo builds the binary of a test's package"))
 }
 
 /// `windrow up`: a coordinator and workers as processes. They die with it.

@@ -33,6 +33,8 @@
 //! | NAME`_state` | `group` UINT32 | one column `state` BINARY, in the order of the input |
 //! | NAME`_evaluate` | `group` UINT32 | one column of the type that the aggregate returns, in the order of the input |
 //!
+//! State and evaluation leave the groups as they are, and may be asked for again.
+//!
 //! **Imports** are all optional and all of the module `windrow`; any other import is refused when a module is loaded:
 //!
 //! | import | signature | what it does |

@@ -3,11 +3,11 @@
 /// Fits four instances beside the memory of a small worker, and holds an input batch a thousand times.
 pub const MEMORY_BYTES: u64 = 256 << 20;
 
-/// About a second of work: a function may build tables in a call, whatever rows it has.
-pub const FUEL_PER_CALL: u64 = 1_000_000_000;
+/// About a tenth of a second of work: a function may build tables in a call, whatever rows it has.
+pub const FUEL_PER_CALL: u64 = 100_000_000;
 
-/// About a millisecond of work for a row, far beyond what functions over rows need.
-pub const FUEL_PER_ROW: u64 = 1_000_000;
+/// About a tenth of a millisecond of work for a row, far beyond what functions over rows need.
+pub const FUEL_PER_ROW: u64 = 100_000;
 
 /// Compiled code and its tables are several times as large. Modules of a language's whole runtime have about 10 MB.
 pub const MODULE_BYTES_MAX: usize = 16 << 20;

@@ -239,6 +239,9 @@ impl Attached {
             progress: session.executor().progress(),
         };
         self.report(from_worker::Kind::Heartbeat(heartbeat)).await;
+        for said in session.executor().said() {
+            let _ = self.reports.send(said).await;
+        }
     }
 
     async fn report(&self, kind: from_worker::Kind) {

@@ -12,8 +12,9 @@ use windrow_engine::failpoint;
 use windrow_engine::shuffle::StoredOutput;
 use windrow_engine::sink::StagedFiles;
 use windrow_engine::task::{self, OperatorMetrics, TaskDone, TaskEnvironment, TaskProgress, TaskRequest};
+use windrow_engine::user_code::Said;
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskId, TaskOutput};
-use windrow_proto::{AttemptFailed, AttemptFinished, FromWorker, Progress, from_worker};
+use windrow_proto::{AttemptFailed, AttemptFinished, AttemptSaid, FromWorker, Progress, from_worker};
 
 use crate::connection::REPORTS_LEN;
 use crate::process::resident;
@@ -87,6 +88,8 @@ struct State {
 struct RunningAttempt {
     task: TaskId,
     progress: Arc<TaskProgress>,
+    /// The version of what its code had said when the coordinator was last told.
+    told: u64,
     abort: AbortHandle,
 }
 
@@ -130,7 +133,7 @@ impl Executor {
     /// Starts an attempt at once: the coordinator counts slots.
     pub fn start(&self, request: TaskRequest) {
         let (abort, registration) = AbortHandle::new_pair();
-        let entry = RunningAttempt { task: request.task, progress: Arc::clone(&request.progress), abort };
+        let entry = RunningAttempt { task: request.task, progress: Arc::clone(&request.progress), told: 0, abort };
         {
             let mut state = self.running.state.lock();
             state.attempts.insert(request.attempt, entry);
@@ -231,6 +234,19 @@ impl Executor {
         };
         state.attempts.iter().map(progress).collect()
     }
+
+    /// What the code of running attempts has said since this was last asked.
+    pub fn said(&self) -> Vec<FromWorker> {
+        let mut state = self.running.state.lock();
+        let news = state.attempts.iter_mut().filter_map(|(id, running)| {
+            let version = running.progress.report().version();
+            (version != running.told).then(|| {
+                running.told = version;
+                FromWorker { kind: Some(attempt_said(running.task, *id, running.progress.report().said())) }
+            })
+        });
+        news.collect()
+    }
 }
 
 impl Drop for Executor {
@@ -251,12 +267,16 @@ impl State {
 impl Running {
     /// Only the work can be aborted, never its report.
     async fn run(&self, request: TaskRequest, registration: AbortRegistration) {
-        let (task, attempt) = (request.task, request.attempt);
+        let (task, attempt, progress) = (request.task, request.attempt, Arc::clone(&request.progress));
         self.report(from_worker::Kind::Started(attempt.into())).await;
         tracing::debug!("attempt started");
         let Ok(ended) = Abortable::new(task::run(Arc::clone(&self.env), request), registration).await else {
             return;
         };
+        let said = progress.report().said();
+        if !said.is_empty() {
+            self.report(attempt_said(task, attempt, said)).await;
+        }
         let report = match ended {
             Ok(done) => match self.keep(MapOutputId { task, attempt }, done) {
                 Some(finished) => {
@@ -322,6 +342,12 @@ impl Running {
         });
         state.kept.extract_if(.., |id, kept| is_unwanted(id, kept.task)).collect()
     }
+}
+
+fn attempt_said(task: TaskId, attempt: AttemptId, said: Said) -> from_worker::Kind {
+    let log = said.log_text();
+    let said = windrow_proto::Said { counters: said.counters.into_iter().collect(), status: said.status, log };
+    from_worker::Kind::Said(AttemptSaid { attempt: Some(attempt.into()), task: Some(task.into()), said: Some(said) })
 }
 
 /// The report of an attempt that could not be run.

@@ -21,6 +21,7 @@ mod worker;
 
 pub use options::WorkerOptions;
 pub use windrow_engine::shuffle::ShuffleCompression;
+pub use windrow_sandbox::{Support, support};
 pub use worker::run;
 
 /// Serving and reading map outputs without the rest of a worker, for measurements.

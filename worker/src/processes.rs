@@ -1,13 +1,13 @@
 //! Runs the user's programs: each in a folder and a process group of its own, without this worker's environment, and ended
 //! with everything that it has started.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io::PipeReader;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,11 +16,10 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, Command};
-use windrow_engine::user_code::{HostedProcess, ProcessHost, ProcessStart, is_file_name};
-use windrow_model::{ErrorKind, ErrorReport};
-
-/// Lines of standard error that a failure shows, the last ones.
-const STDERR_LINES_SHOWN: usize = 10;
+use uuid::Uuid;
+use windrow_engine::user_code::{CodeReport, HostedProcess, ProcessHost, ProcessStart, is_file_name};
+use windrow_model::{CodeLimits, ErrorKind, ErrorReport, Runs};
+use windrow_sandbox::{Confinement, Limits, MARK, Options, Tree, Watched, Watcher};
 
 /// Longer lines are cut, in bytes.
 const STDERR_LINE_BYTES_MAX: usize = 1000;
@@ -35,9 +34,6 @@ const STDERR_AFTER_END: Duration = Duration::from_millis(500);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const BUSY_TRIES_MAX: u32 = 200;
 
-/// Every process that belongs to a program has it in its environment, whatever group it has moved to.
-const MARK: &str = "WINDROW_PROCESS";
-
 /// Where a program is looked for that does not come with its job.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -48,24 +44,29 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct Processes {
     dir: PathBuf,
+    watcher: Watcher,
 }
 
 impl Processes {
     /// `dir` is this worker's own.
     pub fn new(dir: PathBuf) -> Processes {
-        Processes { dir }
+        Processes { dir, watcher: Watcher::new() }
     }
 
-    fn spawn(&self, start: &ProcessStart<'_>) -> Result<(Child, pipe::Sender, PipeReader, Guard), ErrorReport> {
-        let code = &start.code.code;
-        let mark = format!("{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
+    fn spawn(&self, start: &ProcessStart<'_>) -> Result<Spawned, ErrorReport> {
+        let Runs::Process { command: words, files, network, .. } = &start.code.code.runs else {
+            return Err(ErrorReport::internal("code that is no program was to be started as one"));
+        };
+        // Nobody guesses it, so that a program cannot pass its processes off as another's.
+        let mark = format!("{}-{}", Uuid::new_v4().simple(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let limits = limits(start.code.code.limits);
         let folder = self.dir.join(&mark);
         let mut guard = Guard { group: None, mark: mark.clone(), folder: folder.clone() };
         let cannot = |what: &str, error: std::io::Error| {
             ErrorReport::new(ErrorKind::Unavailable, format!("cannot {what}")).with_detail(error.to_string())
         };
         fs::create_dir_all(&folder).map_err(|error| cannot("make a folder for a process", error))?;
-        for file in &code.files {
+        for file in files {
             if !is_file_name(&file.name) {
                 return Err(ErrorReport::invalid(format!("`{}` is not the name of a file", file.name)));
             }
@@ -75,7 +76,7 @@ impl Processes {
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)));
             put.map_err(|error| cannot(&format!("put `{}` into the folder of a process", file.name), error))?;
         }
-        let Some((program, arguments)) = code.process.split_first() else {
+        let Some((program, arguments)) = words.split_first() else {
             return Err(ErrorReport::invalid("a process has no program"));
         };
         let (reader, writer) = std::io::pipe().map_err(|error| cannot("make a pipe", error))?;
@@ -88,13 +89,15 @@ impl Processes {
             .current_dir(&folder)
             .env_clear()
             .envs(environment(start, &folder))
-            .envs(&code.env)
+            .envs(&start.code.code.env)
             .env(MARK, &mark)
             .stdin(Stdio::from(stdin))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        let options = Options { network: *network, limits: limits.clone(), ..Options::new(&folder) };
+        Confinement::prepare(&options)?.apply(command.as_std_mut());
         let mut tries = 0;
         let spawned = loop {
             match command.spawn() {
@@ -112,7 +115,31 @@ impl Processes {
                 .with_hint("ship it with the job (`files:`), or install it on every worker")
         })?;
         guard.group = child.id().and_then(|id| Pid::from_raw(id as i32));
-        Ok((child, input, reader, guard))
+        let ended = || ErrorReport::internal("a process has no number");
+        let tree = Tree { group: guard.group.ok_or_else(ended)?, mark, folder, limits };
+        let watched = self.watcher.watch(tree)?;
+        Ok(Spawned { child, input, reader, guard, watched })
+    }
+}
+
+/// A program that was started.
+struct Spawned {
+    child: Child,
+    input: pipe::Sender,
+    /// The other end of its input, which says how much is in it.
+    reader: PipeReader,
+    guard: Guard,
+    watched: Watched,
+}
+
+/// What a job's limits are to a program.
+fn limits(limits: CodeLimits) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        memory_bytes: limits.memory_bytes.or(defaults.memory_bytes),
+        cpu: limits.cpu_ms.map(Duration::from_millis).or(defaults.cpu),
+        disk_bytes: limits.disk_bytes.or(defaults.disk_bytes),
+        ..defaults
     }
 }
 
@@ -124,7 +151,7 @@ fn found(program: &str, folder: &Path) -> PathBuf {
 
 /// What every process is told; the names with `mapreduce_` are Hadoop Streaming's.
 fn environment(start: &ProcessStart<'_>, folder: &Path) -> Vec<(&'static str, String)> {
-    let ProcessStart { code, task, attempt, partition } = start;
+    let ProcessStart { code, task, attempt, try_number, partition, report: _ } = start;
     let folder = folder.display().to_string();
     let job = task.stage.job.to_string();
     let is_map = (code.role == windrow_engine::user_code::Role::Map).to_string();
@@ -137,6 +164,7 @@ fn environment(start: &ProcessStart<'_>, folder: &Path) -> Vec<(&'static str, St
         ("WINDROW_STAGE", task.stage.index.to_string()),
         ("WINDROW_TASK", task.index.to_string()),
         ("WINDROW_ATTEMPT", attempt.to_string()),
+        ("WINDROW_TRY", try_number.to_string()),
         ("WINDROW_PARTITION", partition.to_string()),
         ("WINDROW_ROLE", code.role.name().to_owned()),
         ("mapreduce_job_id", job),
@@ -150,7 +178,7 @@ fn environment(start: &ProcessStart<'_>, folder: &Path) -> Vec<(&'static str, St
 #[async_trait]
 impl ProcessHost for Processes {
     async fn start(&self, start: ProcessStart<'_>) -> Result<HostedProcess, ErrorReport> {
-        let (mut child, input, reader, guard) = self.spawn(&start)?;
+        let Spawned { mut child, input, reader, guard, watched } = self.spawn(&start)?;
         let missing = || ErrorReport::internal("a process was started without its pipes");
         let output = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
@@ -158,66 +186,77 @@ impl ProcessHost for Processes {
         Ok(HostedProcess {
             input: Box::new(input),
             output: Box::new(output),
-            ended: Box::pin(end(child, stderr)),
+            ended: Box::pin(end(child, stderr, start.report, watched)),
             unread: Box::new(unread),
             guard: Box::new(guard),
         })
     }
 }
 
-/// Waits for the process's end.
-async fn end(mut child: Child, stderr: ChildStderr) -> Result<(), ErrorReport> {
-    let mut last = VecDeque::new();
-    let status = {
-        let mut listening = std::pin::pin!(listen(stderr, &mut last));
-        let status = tokio::select! {
+/// Waits for the process's end, or until it uses more than it may.
+async fn end(
+    mut child: Child,
+    stderr: ChildStderr,
+    report: Arc<CodeReport>,
+    mut watched: Watched,
+) -> Result<(), ErrorReport> {
+    let ended = async {
+        let mut listening = std::pin::pin!(listen(stderr, &report));
+        tokio::select! {
             status = child.wait() => {
                 let _ = tokio::time::timeout(STDERR_AFTER_END, listening).await;
                 status
             }
             () = &mut listening => child.wait().await,
-        };
-        status
-            .map_err(|error| ErrorReport::internal("a process cannot be waited for").with_detail(error.to_string()))?
+        }
     };
+    let status = tokio::select! {
+        status = ended => status,
+        exceeded = watched.exceeded() => {
+            return Err(ErrorReport::new(ErrorKind::Exhausted, exceeded.to_string())
+                .with_detail(last_lines(&report))
+                .with_hint("give it a higher limit (`limits:`), or less to do"));
+        }
+    };
+    let status = status
+        .map_err(|error| ErrorReport::internal("a process cannot be waited for").with_detail(error.to_string()))?;
+    tracing::debug!(peak = ?watched.peak(), %status, "a process has ended");
     if status.success() {
         return Ok(());
     }
-    let said =
-        if last.is_empty() { "it said nothing on standard error".to_owned() } else { Vec::from(last).join("\n") };
-    Err(ErrorReport::invalid(format!("it ended with {status}")).with_detail(said))
+    Err(ErrorReport::invalid(format!("it ended with {status}")).with_detail(last_lines(&report)))
 }
 
-/// Keeps the last lines.
-async fn listen(mut stderr: ChildStderr, last: &mut VecDeque<String>) {
+fn last_lines(report: &CodeReport) -> String {
+    match report.last_lines() {
+        none if none.is_empty() => "it said nothing on standard error".to_owned(),
+        lines => lines,
+    }
+}
+
+/// Reports standard error line by line.
+async fn listen(mut stderr: ChildStderr, report: &CodeReport) {
     let (mut buffer, mut line) = (vec![0; STDERR_READ_BYTES], Vec::new());
+    let tell = |line: &mut Vec<u8>| {
+        if !line.is_empty() {
+            report.line(&String::from_utf8_lossy(line));
+            line.clear();
+        }
+    };
     loop {
         let read = stderr.read(&mut buffer).await.unwrap_or(0);
         for byte in &buffer[..read] {
             match byte {
                 // Progress bars go back to the start of their line.
-                b'\n' | b'\r' => keep(&mut line, last),
+                b'\n' | b'\r' => tell(&mut line),
                 byte if line.len() < STDERR_LINE_BYTES_MAX => line.push(*byte),
                 _ => {}
             }
         }
         if read == 0 {
-            return keep(&mut line, last);
+            return tell(&mut line);
         }
     }
-}
-
-fn keep(line: &mut Vec<u8>, last: &mut VecDeque<String>) {
-    let text = String::from_utf8_lossy(line).into_owned();
-    line.clear();
-    if text.is_empty() || text.starts_with("reporter:") {
-        return;
-    }
-    tracing::debug!(line = text, "standard error of a process");
-    if last.len() == STDERR_LINES_SHOWN {
-        last.pop_front();
-    }
-    last.push_back(text);
 }
 
 /// Ends what is left of a process, and removes its folder.

@@ -2,36 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use windrow_model::{
-    ErrorKind, ErrorReport, FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode,
-    format_bytes,
-};
+use windrow_model::{Divide, ErrorReport, FieldRange, Keys, MapReduce, MapReduceInput, SortField};
 
+use super::code::{CodeEntry, check_files};
 use crate::params::Params;
-
-/// Files travel with the specification of their job, which is kept until the job is forgotten.
-const FILES_BYTES_MAX: u64 = 1 << 20;
-
-/// `map:`, `combine:` and `reduce:`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CodeEntry {
-    process: Vec<String>,
-    framing: Option<String>,
-    columns: Option<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    #[serde(default)]
-    files: Vec<String>,
-    /// Of `reduce`.
-    partitions: Option<u32>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +19,8 @@ pub(super) struct KeysEntry {
     fields: Option<u32>,
     partition: Option<String>,
     sort: Option<String>,
+    #[serde(default)]
+    points: Vec<String>,
 }
 
 /// One of `steps:`, or the keys of a job file that is one step.
@@ -114,73 +95,26 @@ impl StepEntry {
             MapReduceInput::Query(sql) => MapReduceInput::Query(params.substitute(&sql, &place)?),
             table => table,
         };
+        let points = self.keys.as_ref().map_or(0, |keys| keys.points.len() as u32);
         let partitions = self.reduce.as_ref().and_then(|reduce| reduce.partitions);
+        let partitions = match (points, partitions) {
+            (0, partitions) => partitions,
+            (points, None) => Some(points + 1),
+            (points, Some(partitions)) if partitions == points + 1 => Some(partitions),
+            (points, Some(partitions)) => {
+                return Err(ErrorReport::invalid(format!("{place} has {partitions} partitions and {points} points"))
+                    .with_hint("points divide keys among one reducer more than there are points"));
+            }
+        };
         let mut code = |entry: Option<CodeEntry>, role: &str| {
-            entry.map(|entry| entry.into_code(&format!("the {role} of {place}"), folder, params)).transpose()
+            entry.map(|entry| entry.into_code(role, &format!("the {role} of {place}"), folder, params)).transpose()
         };
         let (map, combine, reduce) =
             (code(self.map, "map")?, code(self.combine, "combine")?, code(self.reduce, "reduce")?);
-        let files = [&map, &combine, &reduce].into_iter().flatten().flat_map(|code| &code.files);
-        let bytes: u64 = files.map(|file| file.bytes.len() as u64).sum();
-        if bytes > FILES_BYTES_MAX {
-            return Err(ErrorReport::new(
-                ErrorKind::Exhausted,
-                format!("the files of {place} have {} together", format_bytes(bytes)),
-            )
-            .with_detail(format!("a job carries at most {}", format_bytes(FILES_BYTES_MAX)))
-            .with_hint("install large programs on the workers"));
-        }
+        check_files([&map, &combine, &reduce].into_iter().flatten(), &place)?;
         let keys = self.keys.unwrap_or_default().into_keys(&place)?;
         Ok(MapReduce { input, map, combine, reduce, partitions, keys, deterministic: self.deterministic })
     }
-}
-
-impl CodeEntry {
-    fn into_code(self, place: &str, folder: &Path, params: &mut Params) -> Result<UserCode, ErrorReport> {
-        let process = self.process.iter().map(|word| params.substitute(word, place));
-        let mut process = process.collect::<Result<Vec<_>, _>>()?;
-        let Some(program) = process.first_mut() else {
-            return Err(ErrorReport::invalid(format!("{place} names no program"))
-                .with_hint("give it as a list: `process: [./mapper.py, argument]`"));
-        };
-        let mut files = self.files;
-        if program.starts_with("./") && !files.contains(program) {
-            files.push(program.clone());
-        }
-        if files.contains(program) {
-            // Shipped files lie side by side.
-            *program = format!("./{}", name_of(program));
-        }
-        let framing = self.framing.as_deref().unwrap_or("lines");
-        let framing = Framing::from_name(framing).ok_or_else(|| {
-            ErrorReport::invalid(format!("{place} has the unknown framing `{framing}`"))
-                .with_hint("framings are `lines` and `arrow`")
-        })?;
-        if (framing == Framing::Arrow) != self.columns.is_some() {
-            return Err(ErrorReport::invalid(format!("{place} has the framing `{}`", framing.name())).with_hint(
-                "`framing: arrow` comes with the columns that it writes, for example `columns: word VARCHAR, n BIGINT`; \
-                 lines have a key and a value",
-            ));
-        }
-        let files = files.iter().map(|file| shipped(file, place, folder)).collect::<Result<_, _>>()?;
-        Ok(UserCode { process, framing, columns: self.columns, env: self.env, files })
-    }
-}
-
-fn name_of(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn shipped(file: &str, place: &str, folder: &Path) -> Result<ShippedFile, ErrorReport> {
-    let path = folder.join(file);
-    let unreadable = |error: std::io::Error| {
-        ErrorReport::new(ErrorKind::NotFound, format!("{place}: the file `{file}` cannot be read"))
-            .with_detail(format!("`{}`: {error}", path.display()))
-            .with_hint("files are looked for beside the job file")
-    };
-    let bytes = std::fs::read(&path).map_err(unreadable)?;
-    let mode = std::fs::metadata(&path).map_err(unreadable)?.permissions().mode();
-    Ok(ShippedFile { name: name_of(file).to_owned(), executable: mode & 0o111 != 0, bytes })
 }
 
 impl KeysEntry {
@@ -208,6 +142,7 @@ impl KeysEntry {
             fields: self.fields.unwrap_or(1).max(1),
             partition: partition.transpose()?,
             sort: sort.transpose()?.unwrap_or_default(),
+            divide: if self.points.is_empty() { Divide::Hash } else { Divide::Points(self.points) },
         })
     }
 }
@@ -254,6 +189,7 @@ pub struct Streaming {
     pub key_fields: Option<u32>,
     pub partition: Option<String>,
     pub sort: Option<String>,
+    pub network: bool,
     pub deterministic: bool,
 }
 
@@ -266,12 +202,7 @@ impl Streaming {
     /// Its step, whose files are looked for in `folder` and whose input is the table `input`.
     pub(super) fn into_made(self, name: &str, folder: &Path, input: &str) -> Result<MapReduce, ErrorReport> {
         let entry = |command: Option<String>| {
-            command.map(|command| CodeEntry {
-                process: vec!["/bin/sh".to_owned(), "-c".to_owned(), command],
-                env: self.env.clone(),
-                files: self.files.clone(),
-                ..CodeEntry::default()
-            })
+            command.map(|command| CodeEntry::shell(command, self.env.clone(), self.files.clone(), self.network))
         };
         let step = StepEntry {
             input: Some(StepInput(MapReduceInput::Table(input.to_owned()))),
@@ -283,6 +214,7 @@ impl Streaming {
                 fields: self.key_fields,
                 partition: self.partition,
                 sort: self.sort,
+                points: Vec::new(),
             }),
             deterministic: self.deterministic,
         };

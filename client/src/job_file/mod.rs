@@ -2,6 +2,7 @@
 //!
 //! Everything that can be refused without a cluster is refused here, with the file, the key and the line.
 
+mod code;
 mod location;
 mod map_reduce;
 mod options;
@@ -153,6 +154,22 @@ pub fn streaming(job: StreamingJob, given: &Given) -> Result<Job, ErrorReport> {
     };
     let spec = Settings { name: Some(name), ..Settings::default() }.into_spec(program, given)?;
     Ok(Job { spec, setup: Vec::new() })
+}
+
+/// URL of the current folder, which locations of a job are relative to.
+///
+/// # Errors
+/// It has no name that can be written as a URL.
+pub fn current_base() -> Result<String, ErrorReport> {
+    base_url(&current_dir()?)
+}
+
+/// A job of a program that was made without a file.
+///
+/// # Errors
+/// The program has no SQL.
+pub fn spec_of(name: &str, program: Program) -> Result<JobSpec, ErrorReport> {
+    Settings { name: Some(name.to_owned()), ..Settings::default() }.into_spec(program, &Given::default())
 }
 
 /// The table that the only step of a job makes.

@@ -9,7 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use windrow_model::{ErrorReport, MapReduceInput, OutputMode, OutputSpec, Program, TableSpec};
 
-use super::map_reduce::{CodeEntry, KeysEntry, StepEntry};
+use super::code::CodeEntry;
+use super::map_reduce::{KeysEntry, StepEntry};
 use super::options::FormatKeys;
 use super::setup::SetupEntry;
 use super::{Given, INPUT, Job, Settings, all_rows, base_url, location, step_name, timeout};

@@ -47,6 +47,7 @@ impl State {
             whole.notes.push(format!("history: of {attempts} attempts only those that did not succeed are kept"));
             whole
         };
+        let whole = snapshot::with_said(whole, self.dossiers.get(&job));
         self.history.tell_end(job, view.submitted_at(), whole);
     }
 

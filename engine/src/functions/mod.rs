@@ -1,4 +1,5 @@
-//! Arithmetic that fails on overflow instead of wrapping around.
+//! Functions that are not DataFusion's: those of WebAssembly modules (`wasm`), and arithmetic that fails on overflow
+//! instead of wrapping around.
 //!
 //! DataFusion wraps silently in three places, and each has its counterpart here:
 //! `sum` (`checked_sum`), `+`, `-`, `*` in physical plans (`checked_plan`), and constants that the optimiser
@@ -11,6 +12,7 @@ mod constants;
 mod summable;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wasm;
 
 use std::sync::Arc;
 

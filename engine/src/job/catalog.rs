@@ -72,6 +72,11 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Whether a table of the job has files there.
+    pub fn reads_from(&self, location: &Url) -> bool {
+        self.files.values().any(|table| overlap(&table.location, location))
+    }
+
     /// The name inside the job's one schema; `None` for `information_schema` and other catalogs.
     pub fn local_name(reference: &TableReference) -> Option<String> {
         let resolved = reference.clone().resolve(CATALOG, SCHEMA);
@@ -209,7 +214,7 @@ impl Catalog {
     }
 }
 
-fn overlap(left: &Url, right: &Url) -> bool {
+pub(super) fn overlap(left: &Url, right: &Url) -> bool {
     let (left, right) = (left.as_str().trim_end_matches('/'), right.as_str().trim_end_matches('/'));
     let inside = |outer: &str, inner: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

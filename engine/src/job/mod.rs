@@ -21,13 +21,20 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use url::Url;
-use windrow_model::{FragmentHash, StepPlan};
+use windrow_model::{ErrorReport, FragmentHash, JobSpec, Program, StepPlan};
 
 use crate::sink::OutputTarget;
+use crate::user_code;
 
 pub use big_stack::on_big_stack;
 pub use environment::PlanEnvironment;
 pub use session::JobSession;
+
+/// Refuses a job whose code no worker could run: nobody need wait for that until it is planned. It compiles modules.
+pub fn check_code(spec: &JobSpec) -> Result<(), ErrorReport> {
+    let Program::Sql { made, .. } = &spec.program;
+    made.iter().try_for_each(|(name, made)| user_code::check(made, &format!("the step `{name}`")))
+}
 
 /// Choices of the operator that planning depends on.
 #[derive(Clone, Debug)]
@@ -108,6 +115,8 @@ pub struct PlannedStep {
     pub rows: Option<Vec<RecordBatch>>,
     /// Where a `Commit` publishes its files.
     pub target: Option<OutputTarget>,
+    /// Where tasks put bad records; they are published after the target's files.
+    pub asides: Vec<OutputTarget>,
     /// `EXPLAIN ANALYZE`: the operators' metrics are the result.
     pub analyze: bool,
     /// For people, for example "runs whole on one worker: it reads 1.2 MiB".

@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub schema: SchemaRef,
     pub spread: Spread,
     pub distributed: Distributed,
+    /// Where the user's code puts records at which it fails.
+    pub asides: Vec<Arc<OutputTarget>>,
 }
 
 /// Plans for what the tables hold, and once more if the plan turns out to read so much less of them that it is spread
@@ -52,6 +54,10 @@ pub(super) async fn distribute(
     }
     physical = user_code::with_exchanges(physical)?;
     let schema = physical.schema();
+    let mut asides = user_code::asides(&physical);
+    // One step may be read twice.
+    asides.sort_by_key(|aside| aside.commit_id);
+    asides.dedup_by_key(|aside| aside.commit_id);
     if let Some(target) = target {
         // One file is written by one task anyway, and values of partition columns are not ranges.
         if let (true, false, true, (false, partitions)) =
@@ -62,7 +68,7 @@ pub(super) async fn distribute(
         physical = write(physical, target, &spread)?;
     }
     let distributed = plan::distribute(physical, &spread, first_stage, &session)?;
-    Ok(Plan { logical, schema, spread, distributed })
+    Ok(Plan { logical, schema, spread, distributed, asides })
 }
 
 /// What of a spread the physical plan depends on.

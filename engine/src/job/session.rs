@@ -1,5 +1,7 @@
 //! What each statement of a job means.
 
+mod functions;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,12 +18,12 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{CopyToSource, CopyToStatement, CreateExternalTable, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use windrow_model::{
-    ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapReduce, MapReduceInput, OutputSpec, Program, StepOutcome,
-    StepPlan, UserCode,
+    ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapReduce, MapReduceInput, OnError, OutputMode, OutputSpec,
+    Program, StepOutcome, StepPlan, TableFormat, UserCode,
 };
 
 use super::big_stack::drop_on_big_stack;
-use super::catalog::{Catalog, FilesTable};
+use super::catalog::{Catalog, FilesTable, overlap};
 use super::planning::{self, Plan};
 use super::target::{self, Writer};
 use super::{EngineOptions, PastStep, PlanEnvironment, PlanHook, PlannedStep};
@@ -44,6 +46,8 @@ pub struct JobSession {
     /// The statement whose rows go to `output:`, and that output.
     output: Option<(usize, OutputSpec)>,
     catalog: Catalog,
+    /// Functions that statements have made.
+    functions: BTreeSet<String>,
     context: SessionContext,
     env: Arc<PlanEnvironment>,
     options: EngineOptions,
@@ -129,6 +133,7 @@ impl JobSession {
             output,
             catalog: Catalog::from_specs(tables, base)?,
             statements,
+            functions: BTreeSet::new(),
             context,
             env: Arc::clone(env),
             options: env.options.clone(),
@@ -258,6 +263,7 @@ impl JobSession {
             Action::CreateExternalTable(create) => self.create_external_table(at, create).await,
             Action::CreateTableAs(statement) => self.create_table_as(at, statement).await,
             Action::Catalog(statement) => self.change_catalog(at, statement).await,
+            Action::Function(statement) => self.change_function(at, statement).await,
             Action::Setting(statement) => self.change_setting(at, statement).await,
             Action::Copy(copy) => self.copy(at, copy).await,
             Action::Insert(statement) => self.insert(at, statement).await,
@@ -338,10 +344,28 @@ impl JobSession {
             combine: self.written_by(made.combine.as_ref(), &place).await?,
             reduce: self.written_by(made.reduce.as_ref(), &place).await?,
         };
-        let plan = user_code::made_of(name, made, schemas, input).map_err(explained)?;
+        let aside = self.aside(made).map_err(|report| prefixed(report, &place))?;
+        let plan = user_code::made_of(name, made, schemas, aside, input).map_err(explained)?;
         let table = ViewTable::new(plan, None);
         self.catalog.register_made(wanted, Arc::new(table), &self.context)?;
         Ok(())
+    }
+
+    /// Where a mapper's bad records go.
+    fn aside(&self, made: &MapReduce) -> Result<Option<OutputTarget>, ErrorReport> {
+        let Some(OnError::Quarantine { location }) = made.map.as_ref().map(|map| &map.on_error) else {
+            return Ok(None);
+        };
+        let writer = Writer { job: self.job, base: &self.base };
+        writer
+            .output(&OutputSpec {
+                location: location.clone(),
+                format: TableFormat::Json,
+                mode: OutputMode::Append,
+                partition_by: Vec::new(),
+                options: Default::default(),
+            })
+            .map(Some)
     }
 
     /// What a piece of code writes: the columns that it names, or those of lines.
@@ -349,6 +373,11 @@ impl JobSession {
         let Some(columns) = code.and_then(|code| code.columns.as_deref()) else {
             return Ok(user_code::lines_schema());
         };
+        self.declared_columns(columns, place).await
+    }
+
+    /// Columns as `CREATE TABLE` has them.
+    async fn declared_columns(&self, columns: &str, place: &str) -> Result<SchemaRef, ErrorReport> {
         let wrong = |detail: String| {
             ErrorReport::invalid(format!("{place}: `{columns}` are no columns"))
                 .with_detail(detail)
@@ -438,6 +467,7 @@ impl JobSession {
             | Action::Explain(_)
             | Action::CreateExternalTable(_)
             | Action::Catalog(_)
+            | Action::Function(_)
             | Action::Setting(_) => Work::Done(Answer::default()),
         };
         match work {
@@ -637,6 +667,22 @@ impl JobSession {
         let session = self.session();
         let planned = planning::distribute(logical, target, first_stage, cluster, &self.options, &session).await;
         let mut plan = planned.map_err(|error| self.explained(at, error))?;
+        if !plan.asides.is_empty() && target.is_none() {
+            return Err(ErrorReport::invalid(format!(
+                "{}: there is no output with which bad records are committed",
+                self.place(at)
+            ))
+            .with_hint("write the rows with `output:` or COPY, or use `on_error: skip N`"));
+        }
+        for aside in &plan.asides {
+            let written = target.is_some_and(|target| overlap(&target.location, &aside.location));
+            if written || self.catalog.reads_from(&aside.location) {
+                let what = format!("{}: bad records would go where the job reads or writes rows", self.place(at));
+                return Err(ErrorReport::invalid(what).with_hint("choose another location for `on_error: quarantine`"));
+            }
+            let checked = check_target(aside, &self.env.stores).await;
+            checked.map_err(|report| prefixed(report, "the location for bad records"))?;
+        }
         allow_coalescing(&mut plan.distributed, self.options.coalesce_bytes, matches!(purpose, Purpose::Table(_)));
         if self.options.split_skewed {
             allow_sharing(&mut plan.distributed);
@@ -671,6 +717,7 @@ impl JobSession {
             text: answer.text,
             rows,
             target: None,
+            asides: Vec::new(),
             analyze: false,
             notes: answer.notes,
         }
@@ -687,6 +734,7 @@ impl JobSession {
         };
         let stages = plan.distributed.stages;
         PlannedStep {
+            asides: plan.asides.iter().map(|aside| OutputTarget::clone(aside)).collect(),
             statement: self.statements[at].shortened(),
             fragments: stages.iter().map(|stage| (stage.plan.fragment, stage.fragment.clone())).collect(),
             plan: StepPlan {

@@ -11,6 +11,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::Schema;
 use datafusion::common::{Result, internal_datafusion_err, internal_err, not_impl_err};
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::memory::LazyMemoryExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
@@ -61,8 +62,8 @@ enum Node {
     KeyFilter(KeyFilterMessage),
     #[prost(message, tag = "8")]
     KeyProbe(KeyFilterMessage),
-    #[prost(message, tag = "9")]
-    UserCode(UserCodeMessage),
+    #[prost(message, boxed, tag = "9")]
+    UserCode(Box<UserCodeMessage>),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -201,7 +202,7 @@ impl PlanEncoder {
             return Ok(Some(Node::KeyProbe(encoded(probe.keys(), probe.parts())?)));
         }
         if let Some(code) = plan.downcast_ref::<UserCodeExec>() {
-            return Ok(Some(Node::UserCode(self.user_code(code, codec)?)));
+            return Ok(Some(Node::UserCode(Box::new(self.user_code(code, codec)?))));
         }
         if let Some(series) = plan.downcast_ref::<LazyMemoryExec>() {
             return self.series_node(series, codec).map(Some);
@@ -350,6 +351,16 @@ impl PhysicalExtensionCodec for EncodeCodec {
         not_impl_err!("no message for {}", node.name())
     }
 
+    fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        functions::wasm::encode_scalar(function, bytes);
+        Ok(())
+    }
+
+    fn try_encode_udaf(&self, function: &AggregateUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        functions::wasm::encode_aggregate(function, bytes);
+        Ok(())
+    }
+
     fn try_encode_expr(
         &self,
         node: &Arc<dyn PhysicalExpr>,
@@ -358,6 +369,39 @@ impl PhysicalExtensionCodec for EncodeCodec {
     ) -> Result<()> {
         *self.refused.lock() = Some(node.to_string());
         not_impl_err!("no message for {node}")
+    }
+}
+
+/// Reads the functions that come with a fragment.
+#[derive(Debug)]
+pub(super) struct DecodeCodec;
+
+impl PhysicalExtensionCodec for DecodeCodec {
+    fn try_decode(
+        &self,
+        _: &[u8],
+        _: &[Arc<dyn ExecutionPlan>],
+        _: &TaskContext,
+        _: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        internal_err!("a node of the fragment has no message of ours")
+    }
+
+    fn try_encode(
+        &self,
+        _: Arc<dyn ExecutionPlan>,
+        _: &mut Vec<u8>,
+        _: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        internal_err!("a decoder does not encode")
+    }
+
+    fn try_decode_udf(&self, _: &str, bytes: &[u8]) -> Result<Arc<ScalarUDF>> {
+        functions::wasm::decode_scalar(bytes).map(Arc::new)
+    }
+
+    fn try_decode_udaf(&self, _: &str, bytes: &[u8]) -> Result<Arc<AggregateUDF>> {
+        functions::wasm::decode_aggregate(bytes).map(Arc::new)
     }
 }
 
@@ -414,7 +458,7 @@ impl PlanDecoder {
                 _ => internal_err!("KeyProbeExec has {} inputs", inputs.len()),
             },
             Some(Node::UserCode(code)) => match inputs.as_slice() {
-                [input] => self.decode_user_code(code, input, context),
+                [input] => self.decode_user_code(*code, input, context),
                 _ => internal_err!("UserCodeExec has {} inputs", inputs.len()),
             },
             None => internal_err!("a node of the fragment is of a kind that this build does not know"),

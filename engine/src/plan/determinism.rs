@@ -66,7 +66,7 @@ fn of_plan(plan: &Arc<dyn ExecutionPlan>, stages: &[CutStage]) -> Result<Determi
     if plan.is::<KeyProbeExec>() {
         return of_probe(plan, stages);
     }
-    if plan.downcast_ref::<UserCodeExec>().is_some_and(|code| !code.code().deterministic) {
+    if plan.downcast_ref::<UserCodeExec>().is_some_and(|code| !code.code().gives_the_same_again()) {
         return Ok(Determinism::Indeterminate);
     }
     let mut class = Determinism::Determinate;

@@ -10,14 +10,12 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use datafusion::prelude::SessionConfig;
-use datafusion_proto::physical_plan::{
-    DefaultPhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
-};
+use datafusion_proto::physical_plan::{PhysicalPlanDecodeContext, PhysicalProtoConverterExtension};
 use datafusion_proto::protobuf;
 use prost::Message;
 use windrow_model::FragmentHash;
 
-use super::codec::{ExprDecoder, PlanDecoder, PlanEncoder};
+use super::codec::{DecodeCodec, ExprDecoder, PlanDecoder, PlanEncoder};
 use super::scans::partition_count;
 use super::{DecodedFragment, OutputPartitioning, depth, spilling_join, splits};
 use crate::session::base_config;
@@ -156,7 +154,7 @@ fn decode_message(message: &FragmentMessage, splits: Option<&Bytes>, base: &Sess
     let settings: Vec<(String, String)> =
         message.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
     let task = TaskContext::from(base).with_session_config(configured(base.config().clone(), &settings)?);
-    let codec = DefaultPhysicalExtensionCodec {};
+    let codec = DecodeCodec;
     let decoder = PlanDecoder::new(splits::decode(splits)?);
     let context = PhysicalPlanDecodeContext::new(&task, &codec);
     let node = protobuf::PhysicalPlanNode::decode(message.plan.as_ref())

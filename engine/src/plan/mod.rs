@@ -40,7 +40,7 @@ pub use cut::distribute;
 pub use explain::explain;
 pub use fragment::decode_fragment;
 pub use ranges::in_ranges;
-pub(crate) use scans::input_files;
+pub(crate) use scans::{file_scan, input_files};
 pub(crate) use shuffle_read::take_turns;
 pub use shuffle_read::{Reads, ShuffleReadExec};
 pub use spilling_join::BuildSideBytes;

@@ -17,6 +17,8 @@ pub mod table_write;
 pub mod target;
 
 pub(crate) use encode::lines_of;
+pub(crate) use staging::{StagedFile, StagingArea};
+pub(crate) use table_files::unique_name;
 
 pub use commit::{CommitError, Decided, abort, commit};
 pub use identity::{StagedFiles, WriteIdentity, WriteLog};

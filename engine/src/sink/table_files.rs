@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::{Count, Time};
 use futures::StreamExt;
-use windrow_model::{ErrorReport, TableFormat};
+use windrow_model::{AttemptId, ErrorReport, TableFormat};
 
 use super::encode::{Encoder, extension};
 use super::split_rows::RowSplit;
@@ -39,6 +39,8 @@ pub struct WriteSettings {
     area: StagingArea,
     identity: WriteIdentity,
     log: Arc<WriteLog>,
+    /// Of the plan.
+    partition: usize,
     names: Arc<AtomicU32>,
 }
 
@@ -47,6 +49,7 @@ impl WriteSettings {
         target: &Arc<OutputTarget>,
         schema: &SchemaRef,
         context: &TaskContext,
+        partition: usize,
         names: Arc<AtomicU32>,
     ) -> Result<WriteSettings> {
         let config = context.session_config();
@@ -64,6 +67,7 @@ impl WriteSettings {
             target: Arc::clone(target),
             identity: *identity,
             log,
+            partition,
             names,
         })
     }
@@ -77,15 +81,12 @@ impl WriteSettings {
         }
     }
 
-    /// A name no other attempt, job or cluster gives. Names of one attempt sort as its files were begun: a table that is
+    /// A name no other attempt, job or cluster gives. Names of one attempt sort by partition, and then as its files were begun: a table that is
     /// written in an order is read in it, file by file.
     fn next_name(&self) -> String {
-        let WriteIdentity { task, attempt } = self.identity;
         let number = self.names.fetch_add(1, Ordering::Relaxed);
-        let commit = self.target.commit_id.simple().to_string();
         let extension = extension(self.target.format, &self.options);
-        let commit = &commit[commit.len() - 12..];
-        format!("part-{:05}-{}-{}-{number:06}-{commit}.{extension}", task.index, attempt.epoch, attempt.n)
+        unique_name(&self.target, self.identity, (self.partition, number), &extension)
     }
 
     fn published_path(&self, folder: &str, name: &str) -> String {
@@ -95,6 +96,18 @@ impl WriteSettings {
             (false, folder) => format!("{folder}/{name}"),
         }
     }
+}
+
+/// Of a file of an attempt, by the plan's partition and a number; no other attempt, job or cluster gives it. It holds
+/// [`OutputTarget::mark`].
+pub fn unique_name(
+    target: &OutputTarget,
+    identity: WriteIdentity,
+    (partition, number): (usize, u32),
+    extension: &str,
+) -> String {
+    let WriteIdentity { task, attempt: AttemptId { epoch, n } } = identity;
+    format!("part-{:05}-{epoch}-{n}-{partition:04}{number:06}-{}.{extension}", task.index, target.mark())
 }
 
 /// What `EXPLAIN ANALYZE` shows of a table write.

@@ -113,7 +113,8 @@ impl ExecutionPlan for TableWriteExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
-        let settings = WriteSettings::new(&self.target, &self.input.schema(), &context, Arc::clone(&self.names))?;
+        let settings =
+            WriteSettings::new(&self.target, &self.input.schema(), &context, partition, Arc::clone(&self.names))?;
         // A single file exists even without rows; a folder needs one file from which its columns can be learned.
         let keeps_empty = partition == 0 && (self.target.single_file || settings.shows_schema_when_empty());
         let metrics = TableWriteMetrics {

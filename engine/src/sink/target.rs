@@ -38,6 +38,12 @@ pub struct OutputTarget {
 }
 
 impl OutputTarget {
+    /// A part of every file name that is given for this commit, and for no other.
+    pub fn mark(&self) -> String {
+        let commit = self.commit_id.simple().to_string();
+        commit[commit.len() - 12..].to_owned()
+    }
+
     /// For a journal; see [`OutputTarget::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("I-S1: a target is strings, numbers and maps with string keys")

@@ -36,6 +36,8 @@ pub(crate) enum Action {
     CreateTableAs(Statement),
     /// `CREATE VIEW`, `DROP`: changes of the job's catalog alone.
     Catalog(Statement),
+    /// `CREATE FUNCTION`, `DROP FUNCTION`.
+    Function(Statement),
     Setting(Statement),
     Copy(CopyToStatement),
     Insert(Statement),
@@ -159,6 +161,7 @@ fn of_sql(sql: &SqlStatement) -> Result<fn(Statement) -> Action, ErrorReport> {
         SqlStatement::CreateTable(create) if create.query.is_some() => Ok(Action::CreateTableAs),
         SqlStatement::CreateView(_) => Ok(Action::Catalog),
         SqlStatement::Drop { object_type: ObjectType::Table | ObjectType::View, .. } => Ok(Action::Catalog),
+        SqlStatement::CreateFunction(_) | SqlStatement::DropFunction(_) => Ok(Action::Function),
         SqlStatement::Set(_) | SqlStatement::Reset(_) => Ok(Action::Setting),
         SqlStatement::Insert(_) => Ok(Action::Insert),
         other => Err(refused(other)),
@@ -180,7 +183,6 @@ fn refused(sql: &SqlStatement) -> ErrorReport {
         SqlStatement::Prepare { .. } | SqlStatement::Execute { .. } | SqlStatement::Deallocate { .. } => {
             ("PREPARE", "use ${name} in the SQL with `params:` in the job file, or --param name=value")
         }
-        SqlStatement::CreateFunction(_) => ("CREATE FUNCTION", "write the expression out, or put it into a view"),
         SqlStatement::StartTransaction { .. } | SqlStatement::Commit { .. } | SqlStatement::Rollback { .. } => {
             ("a transaction", "each COPY and INSERT is atomic on its own")
         }
@@ -189,8 +191,8 @@ fn refused(sql: &SqlStatement) -> ErrorReport {
         }
         _ => (
             "this statement",
-            "a job may hold SELECT, CREATE EXTERNAL TABLE, CREATE VIEW, CREATE TABLE AS, COPY, INSERT, DROP, SET, SHOW \
-             and EXPLAIN",
+            "a job may hold SELECT, CREATE EXTERNAL TABLE, CREATE VIEW, CREATE TABLE AS, CREATE FUNCTION, COPY, INSERT, \
+             DROP, SET, SHOW and EXPLAIN",
         ),
     };
     ErrorReport::new(ErrorKind::Unsupported, format!("{name} is not supported")).with_hint(hint)

@@ -28,7 +28,7 @@ use crate::shuffle::{
 use crate::sink::{StagedFiles, WriteIdentity, WriteLog};
 use crate::stores::Stores;
 use crate::tables::{ReadTrouble, pin_inputs};
-use crate::user_code::UserCodeHost;
+use crate::user_code::{BadRecords, CodeContext, CodeReport, UserCodeHost};
 
 use feedback::Feedback;
 pub use metrics::OperatorMetrics;
@@ -109,6 +109,8 @@ pub struct TaskRequest {
 pub struct TaskProgress {
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// What the user's code has said.
+    report: Arc<CodeReport>,
     /// Set when the plan is decoded; gone when the attempt has ended.
     plan: OnceLock<Weak<dyn ExecutionPlan>>,
 }
@@ -138,6 +140,10 @@ impl TaskProgress {
         let plan = self.plan.get().and_then(Weak::upgrade);
         let inside = plan.map_or(0, |plan| metrics::moved(&plan));
         self.rows().wrapping_add(self.bytes()).wrapping_add(inside)
+    }
+
+    pub fn report(&self) -> &CodeReport {
+        &self.report
     }
 
     pub fn rows(&self) -> u64 {
@@ -244,9 +250,16 @@ impl Attempt {
         let log = Arc::new(WriteLog::default());
         let trouble = Arc::new(ReadTrouble::default());
         let mut config = env.attempt_config(&decoded, &request).map_err(fail)?;
-        if let Some(host) = &env.user_code {
-            config = config.with_extension(Arc::new(host.clone()));
-        }
+        config.set_extension(Arc::new(CodeContext {
+            task,
+            attempt: request.attempt,
+            try_number: request.try_number,
+            report: Arc::clone(&request.progress.report),
+            host: env.user_code.clone(),
+            log: Arc::clone(&log),
+            stores: Arc::clone(&env.stores),
+            bad: Arc::new(BadRecords::default()),
+        }));
         let config = config
             .with_extension(Arc::clone(&request.inputs))
             .with_extension(Arc::new(WriteIdentity { task, attempt: request.attempt }))
@@ -320,6 +333,7 @@ impl Attempt {
             }
         }
         output.files = files;
+        output.counters = self.request.progress.report.said().counters;
         let cpu_us = (totals.compute_ns + ended.encode_ns) / 1000;
         Ok(TaskDone { output, stored: ended.stored, staged, operators, cpu_us })
     }

@@ -50,7 +50,8 @@ impl FrameReader {
         let mut pending = Buffer::from(bytes);
         while !pending.is_empty() {
             if let Some(batch) = self.decoder.decode(&mut pending).map_err(|error| error.to_string())? {
-                ready.push(self.typed(&batch)?);
+                let batch = typed(&batch, &self.schema)?;
+                ready.extend((batch.num_rows() > 0).then_some(batch));
             }
         }
         Ok(())
@@ -60,19 +61,19 @@ impl FrameReader {
     pub fn finish(&mut self) -> Result<(), String> {
         if self.any { self.decoder.finish().map_err(|error| error.to_string()) } else { Ok(()) }
     }
+}
 
-    fn typed(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {
-        if batch.num_columns() != self.schema.fields().len() {
-            return Err(format!("it has {} columns, not {}", batch.num_columns(), self.schema.fields().len()));
-        }
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
-            let wrong = |error: ArrowError| format!("its column `{}`: {error}", field.name());
-            cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() })
-                .map_err(wrong)
-        });
-        let columns = columns.collect::<Result<Vec<_>, String>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-            .map_err(|error| error.to_string())
+/// The rows under the names and types of `schema`. Errors name the column.
+pub fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    if batch.num_columns() != schema.fields().len() {
+        return Err(format!("it has {} columns, not {}", batch.num_columns(), schema.fields().len()));
     }
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        let wrong = |error: ArrowError| format!("its column `{}`: {error}", field.name());
+        cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() })
+            .map_err(wrong)
+    });
+    let columns = columns.collect::<Result<Vec<_>, String>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| error.to_string())
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use windrow_model::{AttemptId, ErrorReport, TaskId};
 
 use super::PlacedCode;
+use super::report::CodeReport;
 
 /// What a process is started for.
 #[derive(Debug)]
@@ -16,8 +17,12 @@ pub struct ProcessStart<'a> {
     pub code: &'a PlacedCode,
     pub task: TaskId,
     pub attempt: AttemptId,
+    /// 1 for the first attempt at the task.
+    pub try_number: u32,
     /// Of the plan; one process runs for each.
     pub partition: usize,
+    /// Takes the lines of standard error.
+    pub report: Arc<CodeReport>,
 }
 
 /// A process that runs. Dropping it ends it, with everything that it has started.
@@ -40,7 +45,7 @@ pub trait ProcessHost: Send + Sync + fmt::Debug {
     async fn start(&self, start: ProcessStart<'_>) -> Result<HostedProcess, ErrorReport>;
 }
 
-/// The host of a worker's attempts: an extension of an attempt's session configuration.
+/// The host of a worker's attempts.
 #[derive(Clone, Debug)]
 pub struct UserCodeHost(pub Arc<dyn ProcessHost>);
 

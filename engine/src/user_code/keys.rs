@@ -4,12 +4,18 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Result, plan_err};
 use datafusion::functions::expr_fn::split_part;
 use datafusion::logical_expr::{Expr, SortExpr, cast, ident, lit, try_cast, when};
-use windrow_model::{FieldRange, Keys, SortField};
+use windrow_model::{Divide, FieldRange, Keys, SortField};
 
 use super::lines::{self, KEY};
 
 /// Rows whose values of these are the same go to one reducer. `rows` are what it reads.
 pub fn partition(keys: &Keys, rows: &Schema) -> Result<Vec<Expr>> {
+    if keys.divide == Divide::Numbered {
+        return match rows.fields().first() {
+            Some(number) => Ok(vec![ident(number.name())]),
+            None => plan_err!("rows without columns have no number"),
+        };
+    }
     fields(keys, rows, keys.partition.unwrap_or(FieldRange { first: 1, last: None }))
 }
 

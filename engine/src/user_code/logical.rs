@@ -1,12 +1,12 @@
 //! Code as a node of a logical plan, and on its way into a physical one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
@@ -18,10 +18,11 @@ use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use windrow_model::{MapReduce, UserCode};
+use windrow_model::{CodeLimits, Divide, Keys, MapReduce, MapReduceInput, OnError, Runs, ShippedFile, UserCode};
 
-use super::reducers::ToReducersExec;
+use super::reducers::{self, ToReducersExec};
 use super::{PlacedCode, Role, UserCodeExec, keys};
+use crate::sink::OutputTarget;
 
 /// What the rows are that each piece of code writes.
 pub(crate) struct Schemas {
@@ -31,17 +32,53 @@ pub(crate) struct Schemas {
 }
 
 /// The rows of table `table`, which `made` makes of the rows of `input`.
-pub(crate) fn made_of(table: &str, made: &MapReduce, schemas: Schemas, input: LogicalPlan) -> Result<LogicalPlan> {
+/// `aside` is where the mapper's bad records go.
+pub(crate) fn made_of(
+    table: &str,
+    made: &MapReduce,
+    schemas: Schemas,
+    aside: Option<OutputTarget>,
+    input: LogicalPlan,
+) -> Result<LogicalPlan> {
     let mut plan = input;
+    let mut aside = aside.map(Arc::new);
     let Schemas { map, combine, reduce } = schemas;
     let pieces =
         [(Role::Map, &made.map, map), (Role::Combine, &made.combine, combine), (Role::Reduce, &made.reduce, reduce)];
     for (role, code, schema) in pieces {
         if let Some(code) = code {
-            plan = placed(table, made, role, code, schema, plan)?;
+            plan = placed(table, made, role, code, schema, plan, aside.take_if(|_| role == Role::Map))?;
         }
     }
     Ok(plan)
+}
+
+/// The rows that a table function gives for the rows of `input`.
+pub(crate) fn rows_of_function(
+    name: &str,
+    module: &ShippedFile,
+    export: &str,
+    limits: CodeLimits,
+    schema: &SchemaRef,
+    input: LogicalPlan,
+) -> Result<LogicalPlan> {
+    let code = UserCode {
+        runs: Runs::Wasm { module: module.clone(), function: export.to_owned() },
+        columns: None,
+        env: BTreeMap::new(),
+        on_error: OnError::Fail,
+        limits,
+    };
+    let made = MapReduce {
+        input: MapReduceInput::Table(String::new()),
+        map: None,
+        combine: None,
+        reduce: None,
+        partitions: None,
+        keys: Keys::default(),
+        deterministic: true,
+    };
+    placed(name, &made, Role::Map, &code, Arc::clone(schema), input, None)
 }
 
 fn placed(
@@ -51,12 +88,13 @@ fn placed(
     code: &UserCode,
     schema: SchemaRef,
     input: LogicalPlan,
+    aside: Option<Arc<OutputTarget>>,
 ) -> Result<LogicalPlan> {
     let rows = input.schema().as_arrow();
     let (partition, order) = match role {
         Role::Map => Default::default(),
         Role::Combine => (Vec::new(), keys::order(&made.keys, rows)?),
-        Role::Reduce => (keys::partition(&made.keys, rows)?, keys::order(&made.keys, rows)?),
+        Role::Reduce => (keys::partition(&made.keys, rows)?, keys::order(&made.keys, &without_number(made, rows))?),
     };
     let placed = PlacedCode {
         table: table.to_owned(),
@@ -66,10 +104,17 @@ fn placed(
         deterministic: made.deterministic,
         schema: Arc::clone(&schema),
         partitions: made.partitions.filter(|_| role == Role::Reduce),
+        aside,
     };
     let schema = Arc::new(DFSchema::try_from(schema)?);
     let node = UserCodeNode { input, code: Arc::new(placed), schema, partition, order, held: Vec::new() };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// What a reducer reads of rows that begin with its number.
+fn without_number(made: &MapReduce, rows: &Schema) -> Schema {
+    let skipped = usize::from(made.keys.divide == Divide::Numbered);
+    Schema::new(rows.fields().iter().skip(skipped).cloned().collect::<Vec<_>>())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +171,7 @@ impl UserDefinedLogicalNodeCore for UserCodeNode {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let PlacedCode { table, role, code, .. } = self.code.as_ref();
-        write!(f, "UserCode: {} of {table}, process={:?}", role.name(), code.process)
+        write!(f, "UserCode: {}", self.code)
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -176,10 +220,8 @@ impl ExtensionPlanner for UserCodePlanner {
         };
         let partition: Vec<_> = node.partition.iter().map(physical).collect::<Result<_>>()?;
         let order = node.order.iter().map(sorted).collect::<Result<_>>()?;
-        let input = match node.code.partitions {
-            Some(partitions) => {
-                Arc::new(ToReducersExec::new(Arc::clone(input), partition.clone(), partitions as usize)) as _
-            }
+        let input = match reducers::partitioning(&node.code, &partition, &input.schema())? {
+            Some(partitioning) => Arc::new(ToReducersExec::new(Arc::clone(input), partitioning)) as _,
             None => Arc::clone(input),
         };
         let code = Arc::new(UserCodeExec::new(input, Arc::clone(&node.code), partition, order));

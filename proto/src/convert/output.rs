@@ -30,6 +30,7 @@ impl From<TaskOutput> for wire::TaskOutput {
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
             spill_bytes: output.spill_bytes,
+            counters: output.counters.into_iter().collect(),
         }
     }
 }
@@ -46,6 +47,7 @@ impl From<wire::TaskOutput> for TaskOutput {
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
             spill_bytes: output.spill_bytes,
+            counters: output.counters.into_iter().collect(),
         }
     }
 }
@@ -73,6 +75,7 @@ mod tests {
             bytes_in: 6,
             memory_bytes_peak: 7,
             spill_bytes: 8,
+            counters: [("lines".to_owned(), 9)].into(),
         };
         assert_eq!(TaskOutput::from(wire::TaskOutput::from(output.clone())), output);
     }

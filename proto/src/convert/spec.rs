@@ -135,7 +135,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use windrow_model::{FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode};
+    use windrow_model::{
+        CodeLimits, Divide, FieldRange, Framing, Keys, MapReduce, MapReduceInput, OnError, Runs, ShippedFile,
+        SortField, UserCode,
+    };
 
     fn spec() -> JobSpec {
         let table = TableSpec {
@@ -170,23 +173,36 @@ mod tests {
 
     fn made() -> MapReduce {
         let range = FieldRange { first: 2, last: Some(2) };
+        let file = |name: &str| ShippedFile { name: name.into(), executable: true, bytes: vec![1, 2] };
         let code = UserCode {
-            process: vec!["./sum.py".into(), "-v".into()],
-            framing: Framing::Arrow,
+            runs: Runs::Process {
+                command: vec!["./sum.py".into(), "-v".into()],
+                framing: Framing::Arrow,
+                files: vec![file("sum.py")],
+                network: true,
+            },
             columns: Some("word VARCHAR, n BIGINT".into()),
             env: BTreeMap::from([("LIMIT".into(), "7".into())]),
-            files: vec![ShippedFile { name: "sum.py".into(), executable: true, bytes: vec![1, 2] }],
+            on_error: OnError::Skip { records_max: 3 },
+            limits: CodeLimits { memory_bytes: Some(1), cpu_ms: Some(2), disk_bytes: None, fuel_per_row: Some(4) },
         };
+        let wasm = UserCode {
+            runs: Runs::Wasm { module: file("m.wasm"), function: "sum".into() },
+            on_error: OnError::Quarantine { location: "./bad/".into() },
+            ..code.clone()
+        };
+        let native = UserCode { runs: Runs::Native { name: "sum".into() }, on_error: OnError::Fail, ..code.clone() };
         MapReduce {
             input: MapReduceInput::Query("SELECT 1".into()),
-            map: None,
-            combine: Some(code.clone()),
+            map: Some(native),
+            combine: Some(wasm),
             reduce: Some(code),
             partitions: Some(4),
             keys: Keys {
                 fields: 2,
                 partition: Some(FieldRange { last: None, ..range }),
                 sort: vec![SortField { fields: range, numeric: true, reverse: true }],
+                divide: Divide::Points(vec!["m".into()]),
                 ..Keys::default()
             },
             deterministic: true,

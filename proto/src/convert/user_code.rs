@@ -1,6 +1,9 @@
 //! The user's own code.
 
-use windrow_model::{FieldRange, Framing, Keys, MapReduce, MapReduceInput, ShippedFile, SortField, UserCode};
+use windrow_model::{
+    CodeLimits, Divide, FieldRange, Framing, Keys, MapReduce, MapReduceInput, OnError, Runs, ShippedFile, SortField,
+    UserCode,
+};
 
 use super::{InvalidMessage, required};
 use crate as wire;
@@ -44,15 +47,17 @@ impl TryFrom<wire::MapReduce> for MapReduce {
 
 impl From<UserCode> for wire::UserCode {
     fn from(code: UserCode) -> Self {
-        let UserCode { process, framing, columns, env, files } = code;
-        let file =
-            |ShippedFile { name, executable, bytes }| wire::ShippedFile { name, executable, bytes: bytes.into() };
+        let UserCode { runs, columns, env, on_error, limits } = code;
         wire::UserCode {
-            process,
-            framing: framing.name().to_owned(),
+            runs: Some(runs.into()),
             columns,
             env: env.into_iter().collect(),
-            files: files.into_iter().map(file).collect(),
+            on_error: match on_error {
+                OnError::Fail => None,
+                OnError::Skip { records_max } => Some(wire::user_code::OnError::Skip(records_max)),
+                OnError::Quarantine { location } => Some(wire::user_code::OnError::Quarantine(location)),
+            },
+            limits: Some(limits.into()),
         }
     }
 }
@@ -61,26 +66,89 @@ impl TryFrom<wire::UserCode> for UserCode {
     type Error = InvalidMessage;
 
     fn try_from(code: wire::UserCode) -> Result<Self, InvalidMessage> {
-        let wire::UserCode { process, framing, columns, env, files } = code;
-        let unknown = || InvalidMessage::new("UserCode.framing", format!("is the unknown framing `{framing}`"));
-        let file = |file: wire::ShippedFile| ShippedFile {
-            name: file.name,
-            executable: file.executable,
-            bytes: file.bytes.into(),
-        };
+        let wire::UserCode { runs, columns, env, on_error, limits } = code;
         Ok(UserCode {
-            framing: Framing::from_name(&framing).ok_or_else(unknown)?,
-            process,
+            runs: required(runs, "UserCode.runs")?.try_into()?,
             columns,
             env: env.into_iter().collect(),
-            files: files.into_iter().map(file).collect(),
+            on_error: match on_error {
+                None => OnError::Fail,
+                Some(wire::user_code::OnError::Skip(records_max)) => OnError::Skip { records_max },
+                Some(wire::user_code::OnError::Quarantine(location)) => OnError::Quarantine { location },
+            },
+            limits: limits.unwrap_or_default().into(),
         })
+    }
+}
+
+impl From<Runs> for wire::user_code::Runs {
+    fn from(runs: Runs) -> Self {
+        match runs {
+            Runs::Process { command, framing, files, network } => wire::user_code::Runs::Process(wire::ProcessCode {
+                command,
+                framing: framing.name().to_owned(),
+                files: files.into_iter().map(Into::into).collect(),
+                network,
+            }),
+            Runs::Wasm { module, function } => {
+                wire::user_code::Runs::Wasm(wire::WasmCode { module: Some(module.into()), function })
+            }
+            Runs::Native { name } => wire::user_code::Runs::Native(name),
+        }
+    }
+}
+
+impl TryFrom<wire::user_code::Runs> for Runs {
+    type Error = InvalidMessage;
+
+    fn try_from(runs: wire::user_code::Runs) -> Result<Self, InvalidMessage> {
+        Ok(match runs {
+            wire::user_code::Runs::Process(wire::ProcessCode { command, framing, files, network }) => {
+                let unknown =
+                    || InvalidMessage::new("ProcessCode.framing", format!("is the unknown framing `{framing}`"));
+                let framing = Framing::from_name(&framing).ok_or_else(unknown)?;
+                Runs::Process { command, framing, files: files.into_iter().map(Into::into).collect(), network }
+            }
+            wire::user_code::Runs::Wasm(wire::WasmCode { module, function }) => {
+                Runs::Wasm { module: required(module, "WasmCode.module")?.into(), function }
+            }
+            wire::user_code::Runs::Native(name) => Runs::Native { name },
+        })
+    }
+}
+
+impl From<ShippedFile> for wire::ShippedFile {
+    fn from(ShippedFile { name, executable, bytes }: ShippedFile) -> Self {
+        wire::ShippedFile { name, executable, bytes: bytes.into() }
+    }
+}
+
+impl From<wire::ShippedFile> for ShippedFile {
+    fn from(wire::ShippedFile { name, executable, bytes }: wire::ShippedFile) -> Self {
+        ShippedFile { name, executable, bytes: bytes.into() }
+    }
+}
+
+impl From<CodeLimits> for wire::CodeLimits {
+    fn from(CodeLimits { memory_bytes, cpu_ms, disk_bytes, fuel_per_row }: CodeLimits) -> Self {
+        wire::CodeLimits { memory_bytes, cpu_ms, disk_bytes, fuel_per_row }
+    }
+}
+
+impl From<wire::CodeLimits> for CodeLimits {
+    fn from(wire::CodeLimits { memory_bytes, cpu_ms, disk_bytes, fuel_per_row }: wire::CodeLimits) -> Self {
+        CodeLimits { memory_bytes, cpu_ms, disk_bytes, fuel_per_row }
     }
 }
 
 impl From<Keys> for wire::Keys {
     fn from(keys: Keys) -> Self {
-        let Keys { separator, fields, partition, sort } = keys;
+        let Keys { separator, fields, partition, sort, divide } = keys;
+        let (numbered, points) = match divide {
+            Divide::Hash => (false, Vec::new()),
+            Divide::Numbered => (true, Vec::new()),
+            Divide::Points(points) => (false, points),
+        };
         let field =
             |SortField { fields, numeric, reverse }| wire::SortField { fields: Some(fields.into()), numeric, reverse };
         wire::Keys {
@@ -88,6 +156,8 @@ impl From<Keys> for wire::Keys {
             fields,
             partition: partition.map(Into::into),
             sort: sort.into_iter().map(field).collect(),
+            numbered,
+            points,
         }
     }
 }
@@ -109,6 +179,11 @@ impl TryFrom<wire::Keys> for Keys {
             fields: keys.fields,
             partition: keys.partition.map(Into::into),
             sort: keys.sort.into_iter().map(field).collect::<Result<_, InvalidMessage>>()?,
+            divide: match (keys.numbered, keys.points) {
+                (true, _) => Divide::Numbered,
+                (false, points) if points.is_empty() => Divide::Hash,
+                (false, points) => Divide::Points(points),
+            },
         })
     }
 }

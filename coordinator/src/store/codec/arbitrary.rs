@@ -8,10 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use windrow_model::{
-    AttemptId, Coalescing, Determinism, ErrorKind, ErrorReport, Failure, FieldRange, FragmentHash, Framing, InputShare,
-    JobId, JobSpec, JobState, Keys, MapOutputId, MapReduce, MapReduceInput, OutputMode, OutputSpec, Program,
-    ShippedFile, SortField, StageId, StageInput, StagePlan, StepOutcome, StepPlan, TableFormat, TableSpec, TaskId,
-    TaskOutput, TaskPlan, Timestamp, UserCode, WorkerId, WorkerState, WrittenFile,
+    AttemptId, Coalescing, CodeLimits, Determinism, Divide, ErrorKind, ErrorReport, Failure, FieldRange, FragmentHash,
+    Framing, InputShare, JobId, JobSpec, JobState, Keys, MapOutputId, MapReduce, MapReduceInput, OnError, OutputMode,
+    OutputSpec, Program, Runs, ShippedFile, SortField, StageId, StageInput, StagePlan, StepOutcome, StepPlan,
+    TableFormat, TableSpec, TaskId, TaskOutput, TaskPlan, Timestamp, UserCode, WorkerId, WorkerState, WrittenFile,
 };
 use windrow_scheduler::{AttemptRun, Blamed, CommittedTask, Record, WorkerSpec};
 
@@ -112,8 +112,9 @@ fn map_reduce() -> impl Strategy<Value = MapReduce> {
     let range = || any::<(u32, Option<u32>)>().prop_map(|(first, last)| FieldRange { first, last });
     let field =
         (range(), any::<[bool; 2]>()).prop_map(|(fields, [numeric, reverse])| SortField { fields, numeric, reverse });
-    let keys = (any::<char>(), any::<u32>(), option::of(range()), vec(field, 0..3))
-        .prop_map(|(separator, fields, partition, sort)| Keys { separator, fields, partition, sort });
+    let divide = prop_oneof![Just(Divide::Hash), Just(Divide::Numbered), vec(text(), 1..3).prop_map(Divide::Points),];
+    let keys = (any::<char>(), any::<u32>(), option::of(range()), vec(field, 0..3), divide)
+        .prop_map(|(separator, fields, partition, sort, divide)| Keys { separator, fields, partition, sort, divide });
     let code = || option::of(user_code());
     (input, code(), code(), code(), any::<Option<u32>>(), keys, any::<bool>()).prop_map(
         |(input, map, combine, reduce, partitions, keys, deterministic)| MapReduce {
@@ -129,14 +130,34 @@ fn map_reduce() -> impl Strategy<Value = MapReduce> {
 }
 
 fn user_code() -> impl Strategy<Value = UserCode> {
-    let file = (text(), any::<bool>(), vec(any::<u8>(), 0..5)).prop_map(|(name, executable, bytes)| ShippedFile {
-        name,
-        executable,
-        bytes,
+    let on_error = prop_oneof![
+        Just(OnError::Fail),
+        any::<u64>().prop_map(|records_max| OnError::Skip { records_max }),
+        text().prop_map(|location| OnError::Quarantine { location }),
+    ];
+    let limits = any::<[Option<u64>; 4]>().prop_map(|[memory_bytes, cpu_ms, disk_bytes, fuel_per_row]| CodeLimits {
+        memory_bytes,
+        cpu_ms,
+        disk_bytes,
+        fuel_per_row,
     });
+    (runs(), option::of(text()), options(), on_error, limits)
+        .prop_map(|(runs, columns, env, on_error, limits)| UserCode { runs, columns, env, on_error, limits })
+}
+
+fn runs() -> impl Strategy<Value = Runs> {
+    let file = || {
+        (text(), any::<bool>(), vec(any::<u8>(), 0..5)).prop_map(|(name, executable, bytes)| ShippedFile {
+            name,
+            executable,
+            bytes,
+        })
+    };
     let framing = select(vec![Framing::Lines, Framing::Arrow]);
-    (vec(text(), 0..3), framing, option::of(text()), options(), vec(file, 0..3))
-        .prop_map(|(process, framing, columns, env, files)| UserCode { process, framing, columns, env, files })
+    let process = (vec(text(), 0..3), framing, vec(file(), 0..3), any::<bool>())
+        .prop_map(|(command, framing, files, network)| Runs::Process { command, framing, files, network });
+    let wasm = (file(), text()).prop_map(|(module, function)| Runs::Wasm { module, function });
+    prop_oneof![process, wasm, text().prop_map(|name| Runs::Native { name })]
 }
 
 fn job_spec() -> impl Strategy<Value = JobSpec> {
@@ -217,8 +238,15 @@ fn written_file() -> impl Strategy<Value = WrittenFile> {
 
 fn task_output() -> impl Strategy<Value = TaskOutput> {
     let inline = option::of(vec(any::<u8>(), 0..16));
-    (any::<[u64; 6]>(), vec(any::<u64>(), 0..4), inline, vec(written_file(), 0..3)).prop_map(
-        |([rows, bytes, rows_in, bytes_in, memory_bytes_peak, spill_bytes], partition_bytes, inline, files)| {
+    let counters = btree_map(text(), any::<i64>(), 0..3);
+    (any::<[u64; 6]>(), vec(any::<u64>(), 0..4), inline, vec(written_file(), 0..3), counters).prop_map(
+        |(
+            [rows, bytes, rows_in, bytes_in, memory_bytes_peak, spill_bytes],
+            partition_bytes,
+            inline,
+            files,
+            counters,
+        )| {
             TaskOutput {
                 rows,
                 bytes,
@@ -229,6 +257,7 @@ fn task_output() -> impl Strategy<Value = TaskOutput> {
                 bytes_in,
                 memory_bytes_peak,
                 spill_bytes,
+                counters,
             }
         },
     )

@@ -32,6 +32,7 @@ impl From<&TaskOutput> for pb::TaskOutput {
             bytes_in,
             memory_bytes_peak,
             spill_bytes,
+            counters,
         } = output;
         pb::TaskOutput {
             rows: *rows,
@@ -43,6 +44,7 @@ impl From<&TaskOutput> for pb::TaskOutput {
             bytes_in: *bytes_in,
             memory_bytes_peak: *memory_bytes_peak,
             spill_bytes: *spill_bytes,
+            counters: counters.clone().into_iter().collect(),
         }
     }
 }
@@ -59,6 +61,7 @@ impl From<pb::TaskOutput> for TaskOutput {
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
             spill_bytes: output.spill_bytes,
+            counters: output.counters.into_iter().collect(),
         }
     }
 }
