@@ -185,8 +185,12 @@ impl Scheduler {
     /// A worker speaks of an attempt that it should not have (it was cancelled meanwhile): it may drop it, output and
     /// all. A repeated report of an attempt whose files, rows or counts are in use is not that.
     fn disown(&self, worker: WorkerId, attempt: AttemptId, turn: &mut Turn<'_>) {
-        let known = self.known.get(&attempt).and_then(|id| self.task_of(*id)?.find(attempt));
-        if !known.is_some_and(Attempt::is_counted) {
+        let task = self.known.get(&attempt).and_then(|id| self.task_of(*id));
+        let has_files = |task: &Task| {
+            task.newest_success().is_some_and(|newest| newest.id == attempt && !newest.output.files.is_empty())
+        };
+        let is_counted = |task: &Task| task.find(attempt).is_some_and(Attempt::is_counted);
+        if !task.is_some_and(|task| is_counted(task) || has_files(task)) {
             self.tell(worker, Message::CancelAttempt { attempt }, turn);
         }
     }

@@ -13,7 +13,7 @@ use windrow_model::{JobId, JobState, MapOutputId, StageId, StageState, StepOutco
 use crate::job::{Job, Reason, StepPhase, outcome_stage};
 use crate::scheduler::Turn;
 use crate::stage::Stage;
-use crate::task::{Task, TaskState};
+use crate::task::TaskState;
 use crate::{CommitRequest, CommittedTask, Event, Message, Record, Scheduler};
 
 /// Stages that each worker may forget.
@@ -284,12 +284,8 @@ fn is_outcome_wanted(job: &Job, outcome: StepOutcome, phase: &StepPhase) -> bool
 /// Files that tasks of other stages than the last one have written: they belong to what these tasks have given, whether that
 /// is still kept or not.
 fn written_aside(stage: &Stage) -> impl Iterator<Item = CommittedTask> + '_ {
-    let newest = |task: &Task| {
-        let counted = task.attempts.iter().rev().find(|attempt| attempt.is_counted());
-        counted.map(|attempt| (attempt.id, attempt.output.files.clone()))
-    };
-    (0..).zip(&stage.tasks).filter_map(move |(index, task)| {
-        let (attempt, files) = newest(task).filter(|(_, files)| !files.is_empty())?;
-        Some(CommittedTask { task: stage.task_id(index), attempt, files })
+    (0..).zip(&stage.tasks).filter_map(|(index, task)| {
+        let newest = task.newest_success().filter(|newest| !newest.output.files.is_empty())?;
+        Some(CommittedTask { task: stage.task_id(index), attempt: newest.id, files: newest.output.files.clone() })
     })
 }

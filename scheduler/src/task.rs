@@ -118,6 +118,12 @@ impl Task {
         self.trouble.get_or_insert_default()
     }
 
+    /// The attempt whose rows count, whether its output is still there or not: where rows may differ, everybody who had read
+    /// those of an earlier one has run again.
+    pub fn newest_success(&self) -> Option<&Attempt> {
+        self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded)
+    }
+
     pub fn urgency(&self) -> Urgency {
         if self.produced { Urgency::Rerun } else { Urgency::Normal }
     }
