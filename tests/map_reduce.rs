@@ -548,6 +548,33 @@ fn keys_are_divided_at_given_points() {
     assert_eq!(files, ["apple", "fig", "lemon", "mango", "pear", "zucchini"]);
 }
 
+/// A gigabyte goes from a mapper to one that does not read for two seconds, in one process with everything else.
+#[test]
+fn a_slow_reader_holds_back_what_feeds_it() {
+    let place = Place::new();
+    place.write("in.txt", "a\n");
+    place.program(
+        "much.sh",
+        "#!/bin/sh\ncat > /dev/null\nyes 0123456789012345678901234567890123456789 | head -c 1025000000\n",
+    );
+    place.program("slow.sh", "#!/bin/sh\nsleep 2\nwc -l\n");
+    place.write(
+        "job.yaml",
+        "tables: { t: { location: in.txt, format: lines } }
+steps:
+  much: { input: t, map: { process: [./much.sh] } }
+  slow: { input: much, map: { process: [./slow.sh] } }
+sql: SELECT sum(CAST(trim(key) AS BIGINT)) AS lines FROM slow
+",
+    );
+    let output = place.windrow(&["run", "job.yaml", "--output", "csv"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "lines\n25000000\n", "{told}");
+    let peak = told.split("peak memory ").nth(1).and_then(|rest| rest.split(" MiB").next());
+    let peak: f64 = peak.and_then(|text| text.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!(peak < 400.0, "{told}");
+}
+
 /// Ten thousand keys over several tasks, sorted with little memory.
 #[test]
 fn many_keys_are_sorted_and_reduced_once_each() {

@@ -498,12 +498,12 @@ pub struct JobArgs {
 /// What the user's code of a job has written to standard error, now and after its end.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  windrow logs j-7                 # every attempt that has said something
-  windrow logs j-7 --task 0.3      # of task 3 of stage 0
-  windrow logs j-7 --follow        # goes on until the job has ended
-  windrow logs j-7 --output json   # an object for each attempt, with its counters and status")]
+  windrow logs 7                 # every attempt that has said something
+  windrow logs 7 --task 0.3      # of task 3 of stage 0
+  windrow logs 7 --follow        # goes on until the job has ended
+  windrow logs 7 --output json   # an object for each attempt, with its counters and status")]
 pub struct LogsArgs {
-    /// The job, for example `j-7`.
+    /// The job, for example `7`.
     pub id: JobId,
     /// One task: STAGE.TASK, as `windrow job` shows it; or a whole stage: STAGE.
     #[arg(long, value_name = "TASK", value_parser = stage_and_task)]
