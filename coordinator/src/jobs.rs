@@ -10,7 +10,7 @@ use windrow_model::{ClusterShape, ErrorKind, ErrorReport, JobId, JobSpec, MapOut
 use windrow_proto as wire;
 use windrow_proto::jobs_server::Jobs;
 use windrow_proto::{required, status_from_report};
-use windrow_scheduler::{Input, Reply};
+use windrow_scheduler::{Input, JobView, Reply};
 
 use crate::call::{Call, ToDriver};
 use crate::dossier::Dossier;
@@ -44,24 +44,23 @@ fn spec_of(request: wire::SubmitRequest) -> Result<JobSpec, Status> {
 }
 
 impl JobsService {
-    /// From the core as long as it keeps the job, then from history.
     async fn snapshot(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
-        let look = move |state: &State| {
-            let view = state.scheduler.job(job);
-            view.map(|view| (snapshot::job(state, view, Detail::Full), keeper(state, job)))
-        };
-        match self.driver.query(look).await? {
-            Some((kept, Keeper::Earlier)) => Ok(without_logs(self.archive.as_it_ended(kept).await)),
-            Some((kept, Keeper::This | Keeper::Nobody)) => Ok(kept),
-            None => self.archive.job(job).await.map(without_logs),
-        }
+        let tell = |state: &State, view: JobView<'_>| snapshot::job(state, view, Detail::Full);
+        self.look(job, tell).await.map(without_logs)
     }
 
     async fn with_logs(&self, job: JobId) -> Result<wire::Job, ErrorReport> {
+        let tell = |state: &State, view: JobView<'_>| {
+            snapshot::with_said(snapshot::job(state, view, Detail::Full), state.dossiers.get(&view.id()))
+        };
+        self.look(job, tell).await
+    }
+
+    /// From the core as long as it keeps the job, then from history, logs and all.
+    async fn look(&self, job: JobId, tell: fn(&State, JobView<'_>) -> wire::Job) -> Result<wire::Job, ErrorReport> {
         let look = move |state: &State| {
             let view = state.scheduler.job(job)?;
-            let whole = snapshot::with_said(snapshot::job(state, view, Detail::Full), state.dossiers.get(&job));
-            Some((whole, keeper(state, job)))
+            Some((tell(state, view), keeper(state, job)))
         };
         match self.driver.query(look).await? {
             Some((kept, Keeper::Earlier)) => Ok(self.archive.as_it_ended(kept).await),

@@ -48,7 +48,7 @@ pub struct Values<'a, K: Record, V: Record> {
     group_columns: usize,
     /// Those of this group, encoded.
     group: &'a [u8],
-    scratch: Vec<u8>,
+    scratch: &'a mut Vec<u8>,
     /// The current row is the next value.
     is_ready: bool,
     failed: Option<Error>,
@@ -109,8 +109,8 @@ impl<K: Record, V: Record> Values<'_, K, V> {
             Ok(false) => false,
             Ok(true) => {
                 self.scratch.clear();
-                K::encode(self.rows.current().0, self.group_columns, &mut self.scratch);
-                self.is_ready = self.scratch == self.group;
+                K::encode(self.rows.current().0, self.group_columns, self.scratch);
+                self.is_ready = self.scratch.as_slice() == self.group;
                 self.is_ready
             }
         }
@@ -135,7 +135,7 @@ impl<R: Reducer> NativeCode for ReduceCode<R> {
         let reducer = self.reducer.as_mut().map_err(|error| error.clone())?;
         let mut out = Emitter::new(output, None, None);
         let mut rows = Rows::<R::Key, R::Value> { batch: None, row: 0, rows: 0 };
-        let (mut key, mut group) = (Vec::new(), Vec::new());
+        let (mut key, mut group, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
         while rows.fill(input).map_err(described)? {
             key.clear();
             group.clear();
@@ -146,7 +146,7 @@ impl<R: Reducer> NativeCode for ReduceCode<R> {
                 input: &mut *input,
                 group_columns: self.group_columns,
                 group: &group,
-                scratch: Vec::new(),
+                scratch: &mut scratch,
                 is_ready: false,
                 failed: None,
             };

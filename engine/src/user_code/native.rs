@@ -19,6 +19,7 @@ use super::PlacedCode;
 use super::frames::typed;
 use super::report::CodeReport;
 use super::run::{CodeRun, Output, failed};
+use crate::task::panic_message;
 
 /// Batches that wait for code to take them.
 const BATCHES_WAITING: usize = 2;
@@ -227,11 +228,6 @@ fn on_a_thread(
 fn of_panic(panic: Box<dyn std::any::Any + Send>) -> ErrorReport {
     match panic.downcast::<CodeEnds>() {
         Ok(ends) => ErrorReport::invalid(ends.0),
-        Err(panic) => ErrorReport::invalid(format!("it panicked: {}", message(panic.as_ref()))),
+        Err(panic) => ErrorReport::invalid(format!("it panicked: {}", panic_message(panic.as_ref()))),
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let literal = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -1,6 +1,5 @@
 //! A value for each group.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -11,7 +10,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator,
 use super::groups::{WasmGroups, WasmOne};
 use super::{Returns, WasmFunction};
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct WasmAggregate {
     function: WasmFunction,
     signature: Signature,
@@ -35,20 +34,6 @@ impl WasmAggregate {
             return not_impl_err!("IGNORE NULLS in a call of the function `{}`", self.function.name);
         }
         Ok(WasmGroups::new(self.function.clone(), call.return_field.data_type().clone()))
-    }
-}
-
-impl PartialEq for WasmAggregate {
-    fn eq(&self, other: &WasmAggregate) -> bool {
-        self.function == other.function
-    }
-}
-
-impl Eq for WasmAggregate {}
-
-impl Hash for WasmAggregate {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.function.hash(state);
     }
 }
 
