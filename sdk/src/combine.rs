@@ -22,11 +22,19 @@ impl<V: Record, F: FnMut(&mut V::Owned, V::Ref<'_>) + Send> Combiner<V> for F {
     }
 }
 
+/// Keys that are looked up one after the other before any of their values is combined: the processor then waits for many
+/// of them at once, where a table is larger than its caches.
+const GROUP_KEYS: usize = 32;
+
 /// Keys with what was combined for them.
 pub(crate) struct Table<K: Record, V: Record> {
     entries: HashTable<Entry<V>>,
     /// Keys that are longer than their heads, one after the other.
     long: Vec<u8>,
+    group: Vec<Waiting<V>>,
+    /// Of the group, as `long` is of the entries.
+    group_long: Vec<u8>,
+    group_keys: usize,
     scratch: Vec<u8>,
     /// Of the sums.
     heap_bytes: usize,
@@ -42,11 +50,23 @@ struct Entry<V: Record> {
     sum: V::Owned,
 }
 
+struct Waiting<V: Record> {
+    hash: u64,
+    /// In `group_long`.
+    entry: Entry<V>,
+    /// Of the table, if it was there when the group was looked up.
+    bucket: Option<usize>,
+}
+
 impl<K: Record, V: Record> Table<K, V> {
     pub fn new(bytes_max: usize) -> Table<K, V> {
         Table {
             entries: HashTable::new(),
             long: Vec::new(),
+            group: Vec::with_capacity(GROUP_KEYS),
+            group_long: Vec::new(),
+            // What is on the heap waits too long, and takes too much.
+            group_keys: if V::IS_FLAT && bytes_max > 0 { GROUP_KEYS } else { 1 },
             scratch: Vec::new(),
             heap_bytes: 0,
             hasher: FixedState::default(),
@@ -56,8 +76,9 @@ impl<K: Record, V: Record> Table<K, V> {
     }
 
     /// Whether it is to be emptied now.
+    #[inline]
     pub fn add(&mut self, key: K::Ref<'_>, value: V::Ref<'_>, combiner: &mut dyn Combiner<V>) -> bool {
-        let Table { entries, long, scratch, heap_bytes, hasher, .. } = self;
+        let Table { group, group_long, scratch, hasher, .. } = self;
         let key = match K::as_bytes(&key) {
             Some(bytes) => bytes,
             None => {
@@ -67,36 +88,50 @@ impl<K: Record, V: Record> Table<K, V> {
             }
         };
         let head = Head::of(key);
-        let is_it = |entry: &Entry<V>| entry.head == head && (!head.is_cut() || head.rest(long, entry.start) == key);
-        let hash = head.hash(key, hasher);
-        if let Some(Entry { sum, .. }) = entries.find_mut(hash, is_it) {
-            if V::IS_FLAT {
-                combiner.combine(sum, value);
-                return false;
-            }
-            let before = V::heap_bytes(sum);
-            combiner.combine(sum, value);
-            *heap_bytes = (*heap_bytes + V::heap_bytes(sum)).saturating_sub(before);
-            return self.is_full();
-        }
-        let start = long.len() as u32;
+        let start = group_long.len() as u32;
         if head.is_cut() {
-            long.extend_from_slice(key);
+            group_long.extend_from_slice(key);
         }
-        let sum = V::own(value);
-        *heap_bytes += V::heap_bytes(&sum);
-        entries.insert_unique(hash, Entry { head, start, sum }, |entry| {
-            entry.head.hash(entry.head.rest(long, entry.start), hasher)
-        });
-        self.is_full()
-    }
-
-    fn is_full(&self) -> bool {
+        let entry = Entry { head, start, sum: V::own(value) };
+        group.push(Waiting { hash: head.hash(key, hasher), entry, bucket: None });
+        if group.len() < self.group_keys {
+            return false;
+        }
+        self.combine_group(combiner);
         self.long.len() + self.entries.len() * size_of::<Entry<V>>() + self.heap_bytes >= self.bytes_max
     }
 
+    fn combine_group(&mut self, combiner: &mut dyn Combiner<V>) {
+        let Table { entries, long, group, group_long, hasher, heap_bytes, .. } = self;
+        // Without room for all of them, the first that is new could move the others.
+        entries.reserve(group.len(), |entry| entry.hash(long, hasher));
+        for waiting in group.iter_mut() {
+            waiting.bucket =
+                entries.find_bucket_index(waiting.hash, |entry| entry.is(long, &waiting.entry, group_long));
+        }
+        for Waiting { hash, entry: waiting, bucket } in group.drain(..) {
+            let found = match bucket {
+                Some(bucket) => entries.get_bucket_mut(bucket),
+                // Unless it has come with the group.
+                None => entries.find_mut(hash, |entry| entry.is(long, &waiting, group_long)),
+            };
+            if let Some(Entry { sum, .. }) = found {
+                let before = V::heap_bytes(sum);
+                combiner.combine(sum, V::borrow(&waiting.sum));
+                *heap_bytes = (*heap_bytes + V::heap_bytes(sum)).saturating_sub(before);
+                continue;
+            }
+            let start = long.len() as u32;
+            long.extend_from_slice(waiting.head.rest(group_long, waiting.start));
+            *heap_bytes += V::heap_bytes(&waiting.sum);
+            entries.insert_unique(hash, Entry { start, ..waiting }, |entry| entry.hash(long, hasher));
+        }
+        group_long.clear();
+    }
+
     /// Gives every entry out and is empty.
-    pub fn drain(&mut self, mut give: impl FnMut(K::Ref<'_>, V::Ref<'_>)) {
+    pub fn drain(&mut self, combiner: &mut dyn Combiner<V>, mut give: impl FnMut(K::Ref<'_>, V::Ref<'_>)) {
+        self.combine_group(combiner);
         for Entry { head, start, sum } in &self.entries {
             match head.is_cut() {
                 true => give(K::decode(head.rest(&self.long, *start)), V::borrow(sum)),
@@ -106,6 +141,20 @@ impl<K: Record, V: Record> Table<K, V> {
         self.entries.clear();
         self.long.clear();
         self.heap_bytes = 0;
+    }
+}
+
+impl<V: Record> Entry<V> {
+    #[inline]
+    fn hash(&self, long: &[u8], hasher: &FixedState) -> u64 {
+        self.head.hash(self.head.rest(long, self.start), hasher)
+    }
+
+    /// Whether the keys are the same, each with the bytes it begins in.
+    #[inline]
+    fn is(&self, long: &[u8], other: &Entry<V>, other_long: &[u8]) -> bool {
+        let rest_is = || self.head.rest(long, self.start) == other.head.rest(other_long, other.start);
+        self.head == other.head && (!self.head.is_cut() || rest_is())
     }
 }
 
@@ -120,18 +169,14 @@ mod tests {
         let mut table = Table::<String, i64>::new(bytes_max);
         let mut sum = |sum: &mut i64, one: i64| *sum += one;
         let (mut counts, mut given) = (BTreeMap::new(), 0);
-        let mut empty = |table: &mut Table<String, i64>| {
-            table.drain(|word, count| {
-                *counts.entry(word.to_owned()).or_default() += count;
-                given += 1;
-            });
-        };
-        for n in 0..10_000 {
-            if table.add(&format!("word{}", n / 10 % 100), 1, &mut sum) {
-                empty(&mut table);
+        for n in 0..=10_000 {
+            if n == 10_000 || table.add(&format!("word{}", n / 10 % 100), 1, &mut sum) {
+                table.drain(&mut sum, |word, count| {
+                    *counts.entry(word.to_owned()).or_default() += count;
+                    given += 1;
+                });
             }
         }
-        empty(&mut table);
         (counts, given)
     }
 
@@ -170,7 +215,7 @@ mod tests {
             assert!(!table.add(key, 1, &mut sum));
         }
         let mut given = Vec::new();
-        table.drain(|key, count| given.push((key.to_owned(), count)));
+        table.drain(&mut sum, |key, count| given.push((key.to_owned(), count)));
         given.sort();
         let mut expected = keys.map(|key| (key, 2));
         expected.sort();

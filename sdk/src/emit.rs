@@ -50,6 +50,7 @@ impl<'a, K: Record, V: Record> Emitter<'a, K, V> {
 
     /// Waits while the next stage is slow. Where nobody reads any more, and where a column cannot be cast, it does not return:
     /// the code is unwound, as by a panic.
+    #[inline]
     pub fn emit(&mut self, key: K::Ref<'_>, value: V::Ref<'_>) {
         match &mut self.combining {
             Some(Combining { table, combiner }) => {
@@ -85,7 +86,8 @@ impl<'a, K: Record, V: Record> Emitter<'a, K, V> {
 
     fn empty_table(&mut self) {
         let Some(mut combining) = self.combining.take() else { return };
-        combining.table.drain(|key, value| self.put(key, value));
+        let Combining { table, combiner } = &mut combining;
+        table.drain(combiner.as_mut(), |key, value| self.put(key, value));
         self.combining = Some(combining);
     }
 

@@ -33,7 +33,7 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     let counts = Job::map("word-count", |_| Tokenize).combine(|sum, count| *sum += count).reduce(|_| Sum);
+//!     let counts = Job::map("word-count", |_| Tokenize).combine(|sum: &mut i64, count: i64| *sum += count).reduce(|_| Sum);
 //!     windrow_sdk::main(&[&counts])
 //! }
 //! ```

@@ -94,6 +94,7 @@ impl<D: Datum> Record for D {
         D::get(columns, row)
     }
 
+    #[inline]
     fn as_bytes<'a>(value: &D::Ref<'a>) -> Option<&'a [u8]> {
         D::as_bytes(value)
     }

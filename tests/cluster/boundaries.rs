@@ -1,14 +1,19 @@
 //! A coordinator that is killed at every boundary there is: before and after each commit to its journal, and between
 //! all actions that publish a table's files.
 
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 use windrow_client::Client;
-use windrow_model::JobId;
+use windrow_model::{JobId, JobSpec};
+use windrow_proto::Job;
 
 use crate::answers::{assert_published, assert_succeeded};
 use crate::support::cluster::{TestCluster, spec};
 use crate::support::cluster_processes::Cluster;
 use crate::support::jobs::{oracle_lines, script, wait_for_end};
 use crate::support::rows;
+use crate::user_code::{load, program};
 
 /// A run of the job has fewer boundaries of each kind.
 const ARRIVALS_MAX: u32 = 60;
@@ -23,15 +28,12 @@ async fn revive(cluster: &mut Cluster) -> bool {
 }
 
 /// Submits until somebody acknowledges it; one token, so that it is one job.
-async fn submit(cluster: &mut Cluster, script: &str, token: &str) -> (JobId, bool) {
+async fn submit(cluster: &mut Cluster, mut spec: JobSpec, token: &str) -> (JobId, bool) {
     let mut died = false;
+    spec.client_token = Some(token.to_owned());
     for _ in 0..1_000 {
         let url = cluster.url();
-        let submitted = async {
-            let mut spec = spec(script);
-            spec.client_token = Some(token.to_owned());
-            Client::connect(&url).await?.submit(spec).await
-        };
+        let submitted = async { Client::connect(&url).await?.submit(spec.clone()).await };
         match submitted.await {
             Ok(submitted) => return (submitted.job, died),
             Err(_) => died |= revive(cluster).await,
@@ -56,12 +58,8 @@ async fn kill_at_each(point: &str) {
             folder.display()
         );
         let token = format!("{point}-{arrival}");
-        let (job, mut died) = submit(&mut cluster, &script(&text).replace("256KiB", "4MiB"), &token).await;
-        while !has_ended(&cluster, job).await {
-            died |= revive(&mut cluster).await;
-        }
-        let ended = wait_for_end(&cluster.url(), job).await;
-        assert_succeeded(&ended);
+        let spec = spec(&script(&text).replace("256KiB", "4MiB"));
+        let (ended, died) = run(&mut cluster, spec, &token).await;
         assert_published(&folder, &copied).await;
         let client = TestCluster::attached(&cluster.url()).await;
         let rows = client.result(&ended).await.expect("the rows are there");
@@ -72,6 +70,17 @@ async fn kill_at_each(point: &str) {
         }
     }
     panic!("a job gets to {point} more than {ARRIVALS_MAX} times");
+}
+
+/// The job when it has succeeded, and whether the coordinator had died.
+async fn run(cluster: &mut Cluster, spec: JobSpec, token: &str) -> (Job, bool) {
+    let (job, mut died) = submit(cluster, spec, token).await;
+    while !has_ended(cluster, job).await {
+        died |= revive(cluster).await;
+    }
+    let ended = wait_for_end(&cluster.url(), job).await;
+    assert_succeeded(&ended);
+    (ended, died)
 }
 
 async fn has_ended(cluster: &Cluster, job: JobId) -> bool {
@@ -93,4 +102,55 @@ async fn a_coordinator_killed_after_each_commit_to_its_journal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_killed_at_each_step_of_a_publication() {
     kill_at_each("commit.step").await;
+}
+
+/// Bad records have a commit of their own, which follows that of the output.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_killed_at_each_step_of_the_publication_of_bad_records() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let line = |n: usize| if n % 1_000 == 500 { format!("poison {n}\n") } else { format!("line {n}\n") };
+    std::fs::create_dir(folder.path().join("in")).expect("the folder is made");
+    for file in 0..2 {
+        let lines: String = (0..2_000).map(|n| line(file * 2_000 + n)).collect();
+        std::fs::write(folder.path().join(format!("in/{file}.txt")), lines).expect("the lines are written");
+    }
+    program(&folder.path().join("map.awk"), "#!/usr/bin/awk -f\n/poison/ { exit 1 }\n{ print }\n");
+    let mut cluster = Cluster::start(1).await;
+    for arrival in 1..ARRIVALS_MAX {
+        cluster.kill_coordinator();
+        cluster.start_coordinator_with(&format!("commit.step=kill@{arrival}")).await;
+        let job = format!(
+            "map: {{ process: [./map.awk], on_error: quarantine ./bad-{arrival}/ }}
+input: {{ location: ./in/, format: lines }}
+output: {{ location: ./good-{arrival}/, format: text }}
+"
+        );
+        let (_, died) = run(&mut cluster, load(folder.path(), &job), &format!("aside-{arrival}")).await;
+        let good = lines_in(&folder.path().join(format!("good-{arrival}")));
+        assert_eq!(good, sorted((0..4_000).map(line).filter(|line| !line.contains("poison"))), "{arrival}");
+        let bad = lines_in(&folder.path().join(format!("bad-{arrival}")));
+        assert!(bad.len() == 4 && bad.iter().all(|line| line.contains("poison")), "{arrival}: {bad:?}");
+        if !died && !revive(&mut cluster).await {
+            // More than an output has without bad records.
+            assert!(arrival > 8, "the coordinator got to commit.step only {arrival} times");
+            return;
+        }
+    }
+    panic!("a job gets to commit.step more than {ARRIVALS_MAX} times");
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines
+}
+
+/// Of the files that a reader of the folder sees.
+fn lines_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path());
+    let is_seen = |path: &PathBuf| {
+        path.is_file() && path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with(['_', '.']))
+    };
+    let texts = entries.filter(is_seen).map(|path| std::fs::read_to_string(path).expect("a text file"));
+    sorted(texts.flat_map(|text| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>()))
 }

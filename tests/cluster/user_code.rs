@@ -23,7 +23,7 @@ $1 != key && NR > 1 { print key, sum; sum = 0 }
 { key = $1; sum += $2 }
 END { if (NR > 0) print key, sum }'\nsleep 0.2\n";
 
-fn program(path: &Path, text: &str) {
+pub fn program(path: &Path, text: &str) {
     std::fs::write(path, text).expect("the program is written");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it is made executable");
 }
@@ -57,7 +57,7 @@ deterministic: {deterministic}
     load(folder, &yaml)
 }
 
-fn load(folder: &Path, yaml: &str) -> JobSpec {
+pub fn load(folder: &Path, yaml: &str) -> JobSpec {
     std::fs::write(folder.join("job.yaml"), yaml).expect("the job is written");
     job_file::load(&JobSource::File(folder.join("job.yaml")), &Given::default()).expect("the job is read").spec
 }
