@@ -370,7 +370,7 @@ impl MapTask {
     fn run(&self, map: u32, store: &ShuffleStore) -> anyhow::Result<u64> {
         let id = output_id(self.job, map);
         let key: Arc<dyn PhysicalExpr> = col("key", &schema())?;
-        let mut router = RowRouter::hash(&[key], self.partitions)?;
+        let mut router = RowRouter::hash(&[key], self.partitions);
         let writer = OutputWriter::new(id, self.place.clone(), schema(), self.partitions);
         let failed = |_| anyhow::anyhow!("map task {map} cannot write its output");
         let mut left = self.rows;

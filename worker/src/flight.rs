@@ -156,16 +156,17 @@ impl Serving {
 
     /// `bytes`, and after them those of small parts that follow and are in memory.
     fn with_small(&mut self, bytes: Bytes, ends: &mut Vec<PartEnd>) -> Bytes {
-        let mut all = Vec::new();
+        let (mut all, mut len) = (vec![bytes], 0);
         while let Some((bytes_of_next, entry)) = self.next_small() {
-            if bytes.len() + all.len() + bytes_of_next.len() > CHUNK_BYTES || ends.len() >= SMALL_PARTS_MAX {
+            len += bytes_of_next.len();
+            if all[0].len() + len > CHUNK_BYTES || ends.len() >= SMALL_PARTS_MAX {
                 break;
             }
-            all.extend_from_slice(&bytes_of_next);
+            all.push(bytes_of_next);
             ends.push(PartEnd { bytes: entry.len, rows: entry.rows, crc32: entry.crc32 });
             self.go_on();
         }
-        if ends.is_empty() { bytes } else { [&bytes[..], &all].concat().into() }
+        if ends.is_empty() { all.swap_remove(0) } else { all.concat().into() }
     }
 
     /// The next part, if it is small.

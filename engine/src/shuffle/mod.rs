@@ -4,11 +4,13 @@
 //! the same readers serve rows of the same process, of another machine and of an object store ([`ShuffleObjects`]).
 
 mod format;
+mod hash;
 mod memory;
 mod objects;
 mod output;
 mod ranges;
 mod read;
+mod rows;
 mod segment;
 mod small;
 mod source;

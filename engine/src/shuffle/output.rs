@@ -67,8 +67,8 @@ pub struct ShuffleFile {
     path: PathBuf,
 }
 
-/// What one attempt wrote for its readers. Immutable; each partition is one Arrow IPC stream, or no bytes at all when
-/// it is one of several and has no rows.
+/// What one attempt wrote for its readers. Immutable; each partition is one Arrow IPC stream, or a few rows one by
+/// one, or no bytes at all when it is one of several and has no rows.
 #[derive(Debug)]
 pub struct StoredOutput {
     index: Vec<PartitionIndex>,
@@ -79,6 +79,8 @@ pub struct StoredOutput {
 enum Body {
     /// Chunks by partition.
     Memory(Vec<Vec<HeldChunk>>),
+    /// All partitions one after another.
+    Together(HeldChunk),
     File(Arc<ShuffleFile>),
 }
 
@@ -146,6 +148,12 @@ impl StoredOutput {
         StoredOutput { index, body: Body::Memory(chunks) }
     }
 
+    /// `all` holds the partitions one after another.
+    pub fn together(mut index: Vec<PartitionIndex>, all: HeldChunk) -> Self {
+        lay_out(&mut index);
+        StoredOutput { index, body: Body::Together(all) }
+    }
+
     /// `file` holds the partitions one after another.
     pub fn in_file(mut index: Vec<PartitionIndex>, file: ShuffleFile) -> Self {
         lay_out(&mut index);
@@ -165,7 +173,7 @@ impl StoredOutput {
     }
 
     pub fn is_in_memory(&self) -> bool {
-        matches!(self.body, Body::Memory(_))
+        matches!(self.body, Body::Memory(_) | Body::Together(_))
     }
 
     /// Up to `len_max` stored bytes of `partition` from `offset` on, without copying what is in memory. Blocks on the
@@ -176,6 +184,11 @@ impl StoredOutput {
         };
         match &self.body {
             Body::Memory(partitions) => Ok(slice_at(&partitions[partition as usize], offset, len_max)),
+            Body::Together(all) => {
+                let start = (entry.offset + offset) as usize;
+                let len = (entry.len - offset).min(len_max as u64) as usize;
+                Ok(all.bytes.slice(start..start + len))
+            }
             Body::File(file) => {
                 let len = (entry.len - offset).min(len_max as u64) as usize;
                 file.read(entry.offset + offset, len)
@@ -185,12 +198,15 @@ impl StoredOutput {
 
     /// All stored bytes of `partition` if it has at most `len_max` and they are in memory.
     pub fn small(&self, partition: u32, len_max: u64) -> Option<(Bytes, PartitionIndex)> {
-        let Body::Memory(partitions) = &self.body else { return None };
         let entry = self.index.get(partition as usize).filter(|entry| entry.len <= len_max)?;
-        let bytes = match partitions[partition as usize].as_slice() {
-            [] => Bytes::new(),
-            [chunk] => chunk.bytes.clone(),
-            chunks => joined(&chunks.iter().map(|chunk| &chunk.bytes[..]).collect::<Vec<_>>()),
+        let bytes = match &self.body {
+            Body::Memory(partitions) => match partitions[partition as usize].as_slice() {
+                [] => Bytes::new(),
+                [chunk] => chunk.bytes.clone(),
+                chunks => joined(&chunks.iter().map(|chunk| &chunk.bytes[..]).collect::<Vec<_>>()),
+            },
+            Body::Together(all) => all.bytes.slice(entry.offset as usize..(entry.offset + entry.len) as usize),
+            Body::File(_) => return None,
         };
         Some((bytes, *entry))
     }
@@ -224,6 +240,7 @@ impl StoredOutput {
             Body::Memory(partitions) => {
                 partitions.iter().flatten().for_each(|chunk| all.extend_from_slice(&chunk.bytes));
             }
+            Body::Together(together) => all.extend_from_slice(&together.bytes),
             Body::File(file) => all.extend_from_slice(&file.read(0, self.bytes() as usize)?),
         }
         Ok(all)
@@ -231,13 +248,13 @@ impl StoredOutput {
 
     /// The same output in a new file at `path`; `None` if it is in a file already.
     pub fn demoted(&self, path: PathBuf) -> Result<Option<StoredOutput>, ShuffleIoError> {
-        let Body::Memory(partitions) = &self.body else {
-            return Ok(None);
+        let chunks: Vec<&HeldChunk> = match &self.body {
+            Body::Memory(partitions) => partitions.iter().flatten().collect(),
+            Body::Together(all) => vec![all],
+            Body::File(_) => return Ok(None),
         };
         let mut file = ShuffleFile::create(path)?;
-        for chunk in partitions.iter().flatten() {
-            file.append(&chunk.bytes)?;
-        }
+        chunks.into_iter().try_for_each(|chunk| file.append(&chunk.bytes))?;
         Ok(Some(StoredOutput::in_file(self.index.clone(), file)))
     }
 }

@@ -22,6 +22,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, ready};
 
 use super::format::{BATCH_ROWS, bytes_of};
+use super::rows::{RowDecoder, are_rows};
 use super::small::SmallDecoder;
 use super::source::{FetchError, OutputAt, PartAt, PartBytes, PartEnd, SmallPart, TaskInputs};
 
@@ -38,6 +39,9 @@ pub enum ReadSelection {
 
 /// Rows that are put together have at most so many bytes, unless they came so: wide rows are copied for nothing.
 const TOGETHER_BYTES_MAX: usize = 1 << 20;
+
+/// Small parts that are decoded before somebody looks whether they have filled a batch.
+const SMALL_AT_ONCE: usize = 64;
 
 /// Name of the metric that counts encoded bytes read from map outputs.
 pub const BYTES_FETCHED: &str = "bytes_fetched";
@@ -62,6 +66,7 @@ pub fn read(
         decoders: HashMap::new(),
         waiting: VecDeque::new(),
         small: SmallDecoder::default(),
+        row_parts: RowDecoder::new(Arc::clone(&schema)),
         ended: 0,
         parts,
         ready: Ready::new(Arc::clone(&schema)),
@@ -96,6 +101,7 @@ struct PartsStream {
     /// Whole parts that have arrived.
     waiting: VecDeque<SmallPart>,
     small: SmallDecoder,
+    row_parts: RowDecoder,
     ended: usize,
     parts: Vec<PartAt>,
     ready: Ready,
@@ -123,13 +129,9 @@ impl PartsStream {
 
     /// Goes on with bytes that are already here.
     fn decode(&mut self) -> Result<()> {
-        if let Some(small) = self.waiting.pop_front() {
-            let batches = self.small.decode(&small, &self.parts[small.part].at)?;
-            self.ended += 1;
-            for batch in batches {
-                self.ready.push(with_schema(batch, &self.schema)?)?;
-            }
-            return Ok(());
+        if !self.waiting.is_empty() {
+            let some = self.waiting.len().min(SMALL_AT_ONCE);
+            return (0..some).try_for_each(|_| self.decode_small());
         }
         let Some((&part, decoder)) = self.decoders.iter_mut().find(|(_, decoder)| decoder.is_due()) else {
             return Ok(());
@@ -140,10 +142,41 @@ impl PartsStream {
         }
         if let Some(end) = decoder.end {
             decoder.verify(&end, at)?;
+            let rows = decoder.rows_bytes.take();
             self.decoders.remove(&part);
             self.ended += 1;
+            if let Some(rows) = rows {
+                return self.accept_rows(part, rows.into(), &end);
+            }
         }
         Ok(())
+    }
+
+    fn decode_small(&mut self) -> Result<()> {
+        let Some(small) = self.waiting.pop_front() else { return Ok(()) };
+        let at = &self.parts[small.part].at;
+        small.end.verify(small.bytes.len() as u64, crc32fast::hash(&small.bytes), at)?;
+        self.ended += 1;
+        if are_rows(&small.bytes) {
+            return self.accept_rows(small.part, small.bytes, &small.end);
+        }
+        for batch in self.small.decode(&small, at)? {
+            self.ready.push(with_schema(batch, &self.schema)?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a whole part that is stored row by row and verified.
+    fn accept_rows(&mut self, part: usize, bytes: Bytes, end: &PartEnd) -> Result<()> {
+        self.row_parts.accept(bytes, end.rows, &self.parts[part].at)?;
+        if self.row_parts.is_full() { self.decode_rows() } else { Ok(()) }
+    }
+
+    fn decode_rows(&mut self) -> Result<()> {
+        match self.row_parts.batch()? {
+            Some(batch) => self.ready.push(batch),
+            None => Ok(()),
+        }
     }
 
     fn is_due(&self) -> bool {
@@ -174,6 +207,10 @@ impl PartsStream {
                 Some(piece) => self.accept(piece.map_err(DataFusionError::from)?)?,
                 None => {
                     self.finish()?;
+                    self.decode_rows()?;
+                    if let Some(batch) = self.ready.pop() {
+                        return Poll::Ready(Some(Ok(batch)));
+                    }
                     return Poll::Ready(self.ready.rest()?.map(Ok));
                 }
             }
@@ -265,13 +302,22 @@ struct PartDecoder {
     crc: crc32fast::Hasher,
     bytes: u64,
     rows: u64,
+    /// All bytes of a part that is stored row by row.
+    rows_bytes: Option<Vec<u8>>,
     end: Option<PartEnd>,
 }
 
 impl PartDecoder {
     fn accept(&mut self, bytes: Bytes) {
         self.crc.update(&bytes);
+        if self.bytes == 0 && are_rows(&bytes) {
+            self.rows_bytes = Some(Vec::new());
+        }
         self.bytes += bytes.len() as u64;
+        if let Some(rows) = &mut self.rows_bytes {
+            rows.extend_from_slice(&bytes);
+            return;
+        }
         self.pending = Buffer::from(bytes);
     }
 
@@ -290,14 +336,9 @@ impl PartDecoder {
     }
 
     fn verify(&mut self, end: &PartEnd, at: &OutputAt) -> Result<(), FetchError> {
-        if self.bytes < end.bytes {
-            return Err(FetchError::lost(at, format!("{} of {} bytes arrived", self.bytes, end.bytes)));
-        }
-        let crc32 = self.crc.clone().finalize();
-        if self.bytes != end.bytes || crc32 != end.crc32 {
-            let detail =
-                format!("{} bytes with checksum {crc32:08x}, not {} with {:08x}", self.bytes, end.bytes, end.crc32);
-            return Err(FetchError::corrupt(at, detail));
+        end.verify(self.bytes, self.crc.clone().finalize(), at)?;
+        if self.rows_bytes.is_some() {
+            return Ok(());
         }
         self.decoder.finish().map_err(|error| FetchError::corrupt(at, error.to_string()))?;
         if self.rows != end.rows {

@@ -86,6 +86,20 @@ pub struct PartEnd {
     pub crc32: u32,
 }
 
+impl PartEnd {
+    /// Compares what arrived with what was written.
+    pub(super) fn verify(&self, bytes: u64, crc32: u32, at: &OutputAt) -> Result<(), FetchError> {
+        if bytes < self.bytes {
+            return Err(FetchError::lost(at, format!("{bytes} of {} bytes arrived", self.bytes)));
+        }
+        if bytes != self.bytes || crc32 != self.crc32 {
+            let detail = format!("{bytes} bytes with checksum {crc32:08x}, not {} with {:08x}", self.bytes, self.crc32);
+            return Err(FetchError::corrupt(at, detail));
+        }
+        Ok(())
+    }
+}
+
 /// Streams stored bytes of map outputs. Implemented by the worker.
 pub trait ShuffleSource: Send + Sync + fmt::Debug {
     /// Streams the stored bytes of every part. Parts may interleave; the bytes of one part come in order and exactly

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -63,7 +63,7 @@ fn write(place: OutputPlace, batches: &[RecordBatch], partitions: u32) -> (Store
     let exprs = schema.fields().iter().take(1).map(|field| col(field.name(), &schema).unwrap());
     let exprs: Vec<_> = exprs.collect();
     let writer = OutputWriter::new(output_id(0), place, Arc::clone(&schema), partitions);
-    let mut router = RowRouter::hash(&exprs, partitions).unwrap();
+    let mut router = RowRouter::hash(&exprs, partitions);
     for batch in batches {
         writer.push(&mut router, batch.clone()).map_err(|_| "push").unwrap();
     }
@@ -429,4 +429,153 @@ fn damage_to_a_small_part_is_found() {
             FetchError::Unreached { .. } => panic!("damage {nth}"),
         }
     }
+}
+
+/// Rows of every kind of column that can be stored row by row, with nulls.
+fn plain_rows(count: i64) -> RecordBatch {
+    let some = |n: i64| n % 3 != 0;
+    let text = |n: i64| match n % 4 {
+        0 => String::new(),
+        1 => "inline".to_owned(),
+        _ => format!("a text that is too long for a view's inline bytes {n}"),
+    };
+    let numbers = || (0..count).map(move |n| some(n).then_some(n * 1_000_003 - 500));
+    let floats = [f64::NAN, -f64::NAN, -0.0, 0.0, f64::INFINITY, 1e-300];
+    let texts = || (0..count).map(move |n| some(n).then(|| text(n)));
+    let bytes = || texts().map(|text| text.map(String::into_bytes));
+    let fixed = (0..count).map(|n| some(n).then(|| n.to_le_bytes()));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(0..count)),
+        Arc::new(numbers().collect::<Int64Array>()),
+        Arc::new((0..count).map(|n| some(n).then_some(n as u8)).collect::<UInt8Array>()),
+        Arc::new((0..count).map(|n| some(n).then_some(floats[n as usize % 6])).collect::<Float64Array>()),
+        Arc::new((0..count).map(|n| some(n).then_some(n % 2 == 0)).collect::<BooleanArray>()),
+        Arc::new(
+            numbers().map(|n| n.map(i128::from)).collect::<Decimal128Array>().with_precision_and_scale(20, 3).unwrap(),
+        ),
+        Arc::new(numbers().collect::<TimestampMicrosecondArray>().with_timezone("+02:00")),
+        Arc::new((0..count).map(|n| some(n).then_some(n as i32)).collect::<Date32Array>()),
+        Arc::new(
+            numbers()
+                .map(|n| n.map(|n| IntervalMonthDayNano::new(n as i32, 2, n)))
+                .collect::<IntervalMonthDayNanoArray>(),
+        ),
+        Arc::new(texts().collect::<StringArray>()),
+        Arc::new(texts().collect::<LargeStringArray>()),
+        Arc::new(texts().collect::<StringViewArray>()),
+        Arc::new(bytes().collect::<BinaryArray>()),
+        Arc::new(bytes().collect::<BinaryViewArray>()),
+        Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(fixed, 8).unwrap()),
+    ];
+    RecordBatch::try_from_iter(columns.into_iter().enumerate().map(|(n, column)| (format!("c{n}"), column))).unwrap()
+}
+
+/// Whether the first partition with rows is stored row by row.
+fn is_by_row(stored: &StoredOutput) -> bool {
+    super::rows::are_rows(&stored.read_all().unwrap())
+}
+
+#[test]
+fn parts_of_a_few_rows_are_stored_row_by_row_and_come_back() {
+    const MANY: u32 = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let batch = plain_rows(2_000);
+    let pieces = [batch.slice(0, 3), batch.slice(3, 1_500), batch.slice(1_503, 497)];
+    let (stored, spill_bytes) = write(place(&dir, 64 << 20), &pieces, MANY);
+    assert!(is_by_row(&stored) && stored.is_in_memory());
+    assert_eq!((stored.rows(), spill_bytes), (2_000, 0));
+    let (on_disk, spill_bytes) = write(place(&dir, 0), &pieces, MANY);
+    assert!(!on_disk.is_in_memory() && spill_bytes == stored.bytes());
+    assert_eq!(on_disk.read_all().unwrap(), stored.read_all().unwrap());
+    assert_eq!(on_disk.index(), stored.index());
+    let demoted = stored.demoted(dir.path().join("demoted")).unwrap().unwrap();
+    assert_eq!(demoted.read_all().unwrap(), stored.read_all().unwrap());
+    for (partition, entry) in stored.index().iter().enumerate() {
+        let (small, of_small) = stored.small(partition as u32, u64::MAX).unwrap();
+        assert_eq!((small.len() as u64, of_small), (entry.len, *entry));
+        assert_eq!(on_disk.read(partition as u32, 0, usize::MAX).unwrap(), small);
+        assert_eq!(stored.small(partition as u32, entry.len.wrapping_sub(1)).is_some(), entry.len == 0);
+    }
+    for stored in [stored, on_disk, demoted] {
+        assert_eq!(read_sorted(stored, &batch.schema()), batch);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn many_rows_and_a_large_partition_are_stored_as_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let same_key = |count: i64| {
+        let keys: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..count).map(|n| if n % 50 == 0 { n } else { 1 })));
+        RecordBatch::try_from_iter([("k", keys)]).unwrap()
+    };
+    let by_row = |batch: &RecordBatch, partitions: u32| {
+        let (stored, _) = write(place(&dir, 64 << 20), std::slice::from_ref(batch), partitions);
+        assert_eq!(stored.rows(), batch.num_rows() as u64);
+        let by_row = is_by_row(&stored);
+        assert_eq!(read_sorted(stored, &batch.schema()).num_rows(), batch.num_rows());
+        by_row
+    };
+    assert!(by_row(&same_key(4_000), 50));
+    assert!(!by_row(&same_key(5_000), 50), "one partition has more than 4096 rows");
+    let narrow = |count| plain_rows(count).project(&[0]).unwrap();
+    assert!(by_row(&narrow(1_279), 10) && !by_row(&narrow(1_280), 10), "128 rows for each partition");
+    assert!(by_row(&plain_rows(300), 10) && !by_row(&plain_rows(1_000), 10), "16 KiB for each partition");
+    assert!(!by_row(&plain_rows(10), 1), "there is nothing to divide");
+    assert!(!by_row(&rows(100), 10), "lists are not stored so");
+}
+
+#[test]
+fn parts_stored_row_by_row_travel_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = plain_rows(9_000);
+    let parts: Vec<RecordBatch> = (0..450).map(|n| all.slice(n * 20, 20)).collect();
+    let store = |(task, batch): (u32, &RecordBatch)| {
+        (output_id(task), write(place(&dir, 64 << 20), std::slice::from_ref(batch), 2).0)
+    };
+    let stored: BTreeMap<MapOutputId, StoredOutput> = (0..).zip(&parts).map(store).collect();
+    assert!(stored.values().all(is_by_row));
+    let outputs: Vec<_> = stored.keys().copied().collect();
+    let at = |output: &MapOutputId| OutputAt { output: *output, worker: WorkerId(1), address: String::new() };
+    let mut inputs = TaskInputs {
+        stages: BTreeMap::from([(0, outputs.iter().map(at).collect())]),
+        source: Arc::new(SmallOutputs { stored, damage: |part| part }),
+        sizes: BTreeMap::new(),
+    };
+    let read =
+        |inputs: &TaskInputs, partition| read_partition(inputs, ReadSelection::Partition(partition), &all.schema());
+    let batches: Vec<RecordBatch> =
+        [0, 1].into_iter().flat_map(|partition| read(&inputs, partition).unwrap()).collect();
+    assert!(batches.len() <= 8, "{} batches", batches.len());
+    let batches = concat_batches(&all.schema(), &batches).unwrap();
+    let order = arrow::compute::sort_to_indices(batches.column(0), None, None).unwrap();
+    assert_eq!(take_record_batch(&batches, &order).unwrap(), all);
+
+    let damages: [Damage; 4] = [
+        |part| if part.part == 9 { SmallPart { end: PartEnd { crc32: 7, ..part.end }, ..part } } else { part },
+        |part| {
+            if part.part == 9 {
+                SmallPart { end: PartEnd { rows: part.end.rows + 1, ..part.end }, ..part }
+            } else {
+                part
+            }
+        },
+        |part| if part.part == 9 { SmallPart { end: PartEnd { rows: u64::MAX, ..part.end }, ..part } } else { part },
+        |part| {
+            let bytes = part.bytes.slice(..part.bytes.len() - 1);
+            let end = PartEnd { bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes), ..part.end };
+            if part.part == 9 { SmallPart { bytes, end, ..part } } else { part }
+        },
+    ];
+    for (nth, damage) in damages.into_iter().enumerate() {
+        let stored = (0..).zip(&parts).map(store).collect();
+        inputs.source = Arc::new(SmallOutputs { stored, damage });
+        let error = fetch_error(read(&inputs, 0).unwrap_err());
+        assert!(matches!(error, FetchError::Corrupt { output, .. } if output == output_id(9)), "damage {nth}: {error}");
+    }
+    let others = Arc::new(Schema::new(vec![Field::new("c0", DataType::Int64, false)]));
+    inputs.source = Arc::new(SmallOutputs { stored: (0..).zip(&parts).map(store).collect(), damage: |part| part });
+    let error = fetch_error(read_partition(&inputs, ReadSelection::Partition(0), &others).unwrap_err());
+    assert!(error.to_string().contains("rows of other columns"), "{error}");
 }

@@ -10,15 +10,15 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::{PhysicalExpr, RangePartitioning};
-use datafusion::physical_plan::metrics::Time;
-use datafusion::physical_plan::repartition::BatchPartitioner;
 use parking_lot::Mutex;
 use windrow_model::{Failure, MapOutputId, TaskId};
 
 use super::format::{BatchLimits, Encoded, PartitionEncoder, ShuffleCompression};
+use super::hash::{HashRouter, Routed};
 use super::memory::ShuffleMemory;
 use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 use super::ranges::RangeRouter;
+use super::rows::FewRows;
 use super::segment::{Segment, Segments};
 
 /// Outputs of less than this are not shared, in bytes: sending them costs less than mapping them.
@@ -80,6 +80,8 @@ pub struct OutputWriter {
     id: MapOutputId,
     place: OutputPlace,
     partitions: Vec<Mutex<PartitionWriter>>,
+    /// What was divided by a hash, until there is more than a few rows for each partition.
+    few: Mutex<Option<FewRows>>,
     /// Locked before any partition, so that spilling and pushing cannot wait for each other.
     spilled: Mutex<Option<Spilled>>,
     spill_bytes: AtomicU64,
@@ -108,7 +110,7 @@ pub struct RowRouter {
 
 enum Route {
     Single,
-    Hash(BatchPartitioner),
+    Hash(HashRouter),
     Ranges(RangeRouter),
 }
 
@@ -119,12 +121,11 @@ impl RowRouter {
     }
 
     /// Rows go where DataFusion's own hash exchange would send them.
-    pub fn hash(exprs: &[Arc<dyn PhysicalExpr>], partitions: u32) -> Result<Self> {
+    pub fn hash(exprs: &[Arc<dyn PhysicalExpr>], partitions: u32) -> Self {
         if partitions == 1 {
-            return Ok(RowRouter::single());
+            return RowRouter::single();
         }
-        let partitioner = BatchPartitioner::new_hash_partitioner(exprs.to_vec(), partitions as usize, Time::new())?;
-        Ok(RowRouter { route: Route::Hash(partitioner) })
+        RowRouter { route: Route::Hash(HashRouter::new(exprs.to_vec(), partitions)) }
     }
 
     /// Rows, which have `schema`, go where they lie between split points.
@@ -141,9 +142,10 @@ impl OutputWriter {
             let encoder = PartitionEncoder::new(Arc::clone(&schema), limits, compression);
             Mutex::new(PartitionWriter { encoder, chunks: Vec::new() })
         };
-        let partitions = (0..partitions).map(|_| partition()).collect();
+        let few = (partitions > 1).then(|| FewRows::new(&schema, partitions, place.batching_bytes)).flatten();
+        let (few, partitions) = (Mutex::new(few), (0..partitions).map(|_| partition()).collect());
         let (spilled, spill_bytes, segment, kept_bytes) = Default::default();
-        OutputWriter { id, place, partitions, spilled, spill_bytes, segment, kept_bytes }
+        OutputWriter { id, place, partitions, few, spilled, spill_bytes, segment, kept_bytes }
     }
 
     /// Reduce partitions of the output.
@@ -162,14 +164,30 @@ impl OutputWriter {
                 }
                 Ok(())
             }
-            Route::Hash(partitioner) => {
-                for routed in partitioner.partition_iter(batch)? {
-                    let (partition, rows) = routed?;
-                    self.push_to(partition, &rows)?;
-                }
-                Ok(())
-            }
+            Route::Hash(hash) => self.push_routed(hash.route(&batch)?),
         }
+    }
+
+    /// Keeps the rows back as long as there are few.
+    fn push_routed(&self, routed: Routed) -> Result<(), OutputError> {
+        let due = {
+            let mut few = self.few.lock();
+            let Some(mut rows) = few.take() else {
+                drop(few);
+                return self.push_parts(&[routed]);
+            };
+            if rows.push(routed) {
+                *few = Some(rows);
+                return Ok(());
+            }
+            rows.into_routed()
+        };
+        self.push_parts(&due)
+    }
+
+    fn push_parts(&self, routed: &[Routed]) -> Result<(), OutputError> {
+        let mut parts = routed.iter().flat_map(Routed::slices);
+        parts.try_for_each(|(partition, rows)| self.push_to(partition, &rows))
     }
 
     fn push_to(&self, partition: usize, rows: &RecordBatch) -> Result<(), OutputError> {
@@ -241,6 +259,13 @@ impl OutputWriter {
 
     /// Ends the output: what is stored, and how many bytes were spilled on the way.
     pub fn finish(mut self) -> Result<(StoredOutput, u64), OutputError> {
+        let few = self.few.get_mut().take().filter(|few| !few.is_empty());
+        if let Some(few) = few {
+            if !few.is_skewed(self.partitions()) {
+                return self.place_rows(&few);
+            }
+            self.push_parts(&few.into_routed())?;
+        }
         let single = self.partitions.len() == 1;
         let mut index = Vec::with_capacity(self.partitions.len());
         let mut chunks = Vec::with_capacity(self.partitions.len());
@@ -256,6 +281,17 @@ impl OutputWriter {
         let run_bytes = self.spill_bytes.into_inner();
         let spill_bytes = if stored.is_in_memory() { run_bytes } else { run_bytes.max(stored.bytes()) };
         Ok((stored, spill_bytes))
+    }
+
+    /// Stores all rows of an output that has only a few for each partition.
+    fn place_rows(&self, few: &FewRows) -> Result<(StoredOutput, u64), OutputError> {
+        let (index, bytes) = few.encode(self.partitions())?;
+        if let Some(held) = self.place.memory.hold(bytes.len()) {
+            return Ok((StoredOutput::together(index, HeldChunk::new(bytes.into(), Some(held))), 0));
+        }
+        let mut file = ShuffleFile::create(self.path("out"))?;
+        file.append(&bytes)?;
+        Ok((StoredOutput::in_file(index, file), bytes.len() as u64))
     }
 
     /// `chunks` and then `tails` are the bytes of each partition that have not been spilled.

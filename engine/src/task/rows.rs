@@ -56,7 +56,7 @@ impl RowsOut {
     fn router(&self) -> Result<RowRouter, OutputError> {
         Ok(match &self.kind {
             Kind::Stored { output: OutputPartitioning::Hash { exprs, partitions }, .. } => {
-                RowRouter::hash(exprs, *partitions)?
+                RowRouter::hash(exprs, *partitions)
             }
             Kind::Stored { output: OutputPartitioning::Ranges(ranges), schema, .. } => {
                 RowRouter::ranges(ranges, schema)?
