@@ -134,6 +134,9 @@ pub struct TaskOutput {
     pub bytes_in: u64,
     /// Peak of the attempt's memory reservation, in bytes.
     pub memory_bytes_peak: u64,
+    /// Memory that a worker must be given for the peak of what the operators could not have spilled, in bytes: they get a
+    /// part of it.
+    pub memory_bytes_held: u64,
     /// Bytes spilled to disk by the attempt's operators and its output.
     pub spill_bytes: u64,
     /// What the user's code has counted.

@@ -232,7 +232,7 @@ impl Scheduler {
 
     /// Where a task would be placed, wherever its inputs are.
     pub(crate) fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
-        let wish = stage.tasks[index as usize].wish(stage.plan.tasks[index as usize].slots);
+        let wish = stage.wish(index);
         let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
         choose(&self.roster, reservation, &ask)
     }
@@ -252,10 +252,7 @@ fn need_of(wish: &Wish, refused: Choice, roster: &Roster, reservation: Option<Re
 /// What is kept for a task is kept for the first of all that ask for the same: a task that lost its place and stands in
 /// front again must not wait for one behind it.
 fn passed_on(kept: Reservation, stage: &Stage, head: u32, wish: &Wish) -> Reservation {
-    let same = kept.task.stage == stage.id && {
-        let index = kept.task.index as usize;
-        stage.tasks[index].wish(stage.plan.tasks[index].slots) == *wish
-    };
+    let same = kept.task.stage == stage.id && stage.wish(kept.task.index) == *wish;
     if same { Reservation { task: stage.task_id(head), ..kept } } else { kept }
 }
 

@@ -92,9 +92,9 @@ impl Scheduler {
         let job = self.jobs.get_mut(&id.job).filter(|job| has_allowance(job, percent))?;
         let inputs = job.inputs_of(id.index);
         let stage = &mut job.stages[id.index as usize];
+        let wish = stage.wish(index);
         let task = &mut stage.tasks[index as usize];
         let not_on: Option<WorkerId> = task.live().next().map(|attempt| attempt.worker);
-        let wish = task.wish(stage.plan.tasks[index as usize].slots);
         let task_id = windrow_model::TaskId { stage: id, index };
         let ask = Ask { task: task_id, wish: &wish, not_on, held: &inputs.held };
         match choose(&self.roster, self.reservation, &ask) {

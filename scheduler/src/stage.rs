@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use windrow_model::{AttemptId, MapOutputId, StageId, StagePlan, StageState, TaskId, TaskOutput, Timestamp, WorkerId};
 
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Wish};
 use crate::durations::Durations;
 use crate::inputs::Inputs;
 use crate::task::{Task, TaskState};
@@ -68,6 +68,8 @@ pub(crate) struct Stage {
     pub partition_bytes: Vec<u64>,
     /// Tasks that have run out of memory.
     pub out_of_memory: u32,
+    /// Slots that each of its tasks takes at least: see `learn_memory`.
+    pub slots_min: u32,
     /// Of successful attempts.
     pub durations: Durations,
     /// A look at slow attempts is due some time.
@@ -106,6 +108,7 @@ impl Stage {
             bytes: 0,
             partition_bytes: Vec::new(),
             out_of_memory: 0,
+            slots_min: 1,
             durations: Durations::default(),
             watched: false,
             inputs: None,
@@ -153,7 +156,7 @@ impl Stage {
 
     /// Asks for one more attempt at a task that has neither a live attempt nor an output.
     pub fn queue(&mut self, index: u32, now: Timestamp, until: Option<Timestamp>) {
-        let slots = self.plan.tasks[index as usize].slots;
+        let wish = self.wish(index);
         let task = &mut self.tasks[index as usize];
         match until {
             Some(until) if until > now => {
@@ -162,17 +165,23 @@ impl Stage {
             }
             Some(_) | None => {
                 task.state = TaskState::Pending { since: now };
-                self.backlog.insert(task.wish(slots), task.urgency(), index);
+                self.backlog.insert(wish, task.urgency(), index);
             }
         }
     }
 
+    /// What a task asks for.
+    pub fn wish(&self, index: u32) -> Wish {
+        let planned = self.plan.tasks[index as usize].slots;
+        self.tasks[index as usize].wish(planned.max(self.slots_min))
+    }
+
     /// Takes a pending or delayed task back.
     pub fn unqueue(&mut self, index: u32) {
-        let slots = self.plan.tasks[index as usize].slots;
+        let wish = self.wish(index);
         let task = &mut self.tasks[index as usize];
         match task.state {
-            TaskState::Pending { .. } => self.backlog.remove(&task.wish(slots), task.urgency(), index),
+            TaskState::Pending { .. } => self.backlog.remove(&wish, task.urgency(), index),
             TaskState::Delayed { until } => {
                 self.delayed.remove(&(until, index));
             }
@@ -189,13 +198,37 @@ impl Stage {
 
     /// Tasks that wait get a worker to themselves.
     pub fn ask_for_whole_workers(&mut self) {
-        let waiting: Vec<u32> = self.backlog.tasks().map(|(_, index)| index).collect();
-        for index in waiting {
-            let TaskState::Pending { since } = self.tasks[index as usize].state else { continue };
-            self.unqueue(index);
-            self.tasks[index as usize].trouble_mut().whole_worker = true;
-            self.queue(index, since, None);
+        let waiting = self.unqueue_waiting();
+        for (index, _) in &waiting {
+            self.tasks[*index as usize].trouble_mut().whole_worker = true;
         }
+        self.queue_again(waiting);
+    }
+
+    /// A task has held so many bytes that it could not spill, and a slot has a share of so many of its worker's memory:
+    /// tasks that begin from now on take the slots whose share they need, and so leave others the memory of theirs.
+    pub fn learn_memory(&mut self, held_bytes: u64, slot_bytes: u64) {
+        let slots = u32::try_from(held_bytes.div_ceil(slot_bytes.max(1))).unwrap_or(u32::MAX);
+        if slots > self.slots_min {
+            let waiting = self.unqueue_waiting();
+            self.slots_min = slots;
+            self.queue_again(waiting);
+        }
+    }
+
+    /// Tasks that can be placed, with the time they have waited since.
+    fn unqueue_waiting(&mut self) -> Vec<(u32, Timestamp)> {
+        let since = |index: u32| match self.tasks[index as usize].state {
+            TaskState::Pending { since } => Some((index, since)),
+            _ => None,
+        };
+        let waiting: Vec<_> = self.backlog.tasks().filter_map(|(_, index)| since(index)).collect();
+        waiting.iter().for_each(|(index, _)| self.unqueue(*index));
+        waiting
+    }
+
+    fn queue_again(&mut self, waiting: Vec<(u32, Timestamp)>) {
+        waiting.into_iter().for_each(|(index, since)| self.queue(index, since, None));
     }
 
     /// Makes tasks pending whose back-off has ended.

@@ -2,6 +2,7 @@
 
 mod feedback;
 mod metrics;
+mod pool;
 mod rows;
 
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{MemoryPool, PeakRecordingPool};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::ExecutionPlan;
@@ -33,6 +34,7 @@ use crate::user_code::{BadRecords, CodeContext, CodeReport, UserCodeHost};
 use feedback::Feedback;
 pub use metrics::OperatorMetrics;
 use metrics::PlanTotals;
+use pool::AttemptPool;
 use rows::RowsOut;
 
 /// Share of a worker's memory that operators may reserve, in percent.
@@ -190,7 +192,7 @@ impl TaskEnvironment {
     }
 
     /// The worker's runtime with this attempt's own view of the memory pool.
-    fn attempt_runtime(&self, pool: &Arc<PeakRecordingPool>) -> Arc<RuntimeEnv> {
+    fn attempt_runtime(&self, pool: &Arc<AttemptPool>) -> Arc<RuntimeEnv> {
         let mut runtime = RuntimeEnv::clone(&self.runtime);
         runtime.memory_pool = Arc::clone(pool) as Arc<dyn MemoryPool>;
         Arc::new(runtime)
@@ -233,7 +235,7 @@ struct Attempt {
     request: TaskRequest,
     decoded: DecodedFragment,
     context: Arc<TaskContext>,
-    pool: Arc<PeakRecordingPool>,
+    pool: Arc<AttemptPool>,
     log: Arc<WriteLog>,
     place: OutputPlace,
     feedback: Arc<Feedback>,
@@ -266,7 +268,7 @@ impl Attempt {
             .with_extension(Arc::clone(&log))
             .with_extension(Arc::clone(&trouble))
             .with_extension(Arc::clone(&env.stores));
-        let pool = Arc::new(PeakRecordingPool::new(Arc::clone(&env.runtime.memory_pool)));
+        let pool = Arc::new(AttemptPool::new(Arc::clone(&env.runtime.memory_pool)));
         // Files are read as they were when the statement was planned, or not at all.
         let runtime = pin_inputs(&env.attempt_runtime(&pool), &decoded.plan, &trouble).map_err(fail)?;
         let context = TaskContext::from(&env.base)
@@ -345,7 +347,8 @@ impl Attempt {
             bytes: files.iter().map(|file| file.bytes).sum(),
             rows_in: totals.rows_in,
             bytes_in: totals.bytes_in,
-            memory_bytes_peak: self.pool.max_reserved() as u64,
+            memory_bytes_peak: self.pool.bytes_max(),
+            memory_bytes_held: self.pool.held_bytes_max() * 100 / OPERATOR_SHARE,
             spill_bytes: totals.spill_bytes,
             ..TaskOutput::default()
         }

@@ -29,6 +29,7 @@ impl From<TaskOutput> for wire::TaskOutput {
             rows_in: output.rows_in,
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
+            memory_bytes_held: output.memory_bytes_held,
             spill_bytes: output.spill_bytes,
             counters: output.counters.into_iter().collect(),
         }
@@ -46,6 +47,7 @@ impl From<wire::TaskOutput> for TaskOutput {
             rows_in: output.rows_in,
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
+            memory_bytes_held: output.memory_bytes_held,
             spill_bytes: output.spill_bytes,
             counters: output.counters.into_iter().collect(),
         }
@@ -74,6 +76,7 @@ mod tests {
             rows_in: 5,
             bytes_in: 6,
             memory_bytes_peak: 7,
+            memory_bytes_held: 10,
             spill_bytes: 8,
             counters: [("lines".to_owned(), 9)].into(),
         };

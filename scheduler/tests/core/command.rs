@@ -162,7 +162,7 @@ impl Cluster {
         })
     }
 
-    /// `start N`, `finish N… [inline] [files] [bytes=B]`, `fail N KIND [OUTPUT]`, `progress N to=P`;
+    /// `start N`, `finish N… [inline] [files] [bytes=B] [held=B]`, `fail N KIND [OUTPUT]`, `progress N to=P`;
     /// `done N` finishes without a report. `all` stands for every live attempt.
     fn report(&mut self, words: &[&str]) -> String {
         let is_attempt = |word: &str| !word.starts_with('#') && read_attempt(word).is_some();
@@ -400,6 +400,7 @@ fn read_output(words: &[&str]) -> TaskOutput {
             text.split(',').map(|bytes| bytes.parse().expect("bytes of a partition")).collect()
         }),
         inline: words.contains(&"inline").then(|| vec![1, 2, 3]),
+        memory_bytes_held: options(words).get("held").map_or(0, |text| parse_bytes(text).expect("a size")),
         files: if words.contains(&"files") { vec![read_file("f")] } else { Vec::new() },
         ..TaskOutput::default()
     }

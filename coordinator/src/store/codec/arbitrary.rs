@@ -239,9 +239,9 @@ fn written_file() -> impl Strategy<Value = WrittenFile> {
 fn task_output() -> impl Strategy<Value = TaskOutput> {
     let inline = option::of(vec(any::<u8>(), 0..16));
     let counters = btree_map(text(), any::<i64>(), 0..3);
-    (any::<[u64; 6]>(), vec(any::<u64>(), 0..4), inline, vec(written_file(), 0..3), counters).prop_map(
+    (any::<[u64; 7]>(), vec(any::<u64>(), 0..4), inline, vec(written_file(), 0..3), counters).prop_map(
         |(
-            [rows, bytes, rows_in, bytes_in, memory_bytes_peak, spill_bytes],
+            [rows, bytes, rows_in, bytes_in, memory_bytes_peak, memory_bytes_held, spill_bytes],
             partition_bytes,
             inline,
             files,
@@ -256,6 +256,7 @@ fn task_output() -> impl Strategy<Value = TaskOutput> {
                 rows_in,
                 bytes_in,
                 memory_bytes_peak,
+                memory_bytes_held,
                 spill_bytes,
                 counters,
             }

@@ -31,6 +31,7 @@ impl From<&TaskOutput> for pb::TaskOutput {
             rows_in,
             bytes_in,
             memory_bytes_peak,
+            memory_bytes_held,
             spill_bytes,
             counters,
         } = output;
@@ -43,6 +44,7 @@ impl From<&TaskOutput> for pb::TaskOutput {
             rows_in: *rows_in,
             bytes_in: *bytes_in,
             memory_bytes_peak: *memory_bytes_peak,
+            memory_bytes_held: *memory_bytes_held,
             spill_bytes: *spill_bytes,
             counters: counters.clone().into_iter().collect(),
         }
@@ -60,6 +62,7 @@ impl From<pb::TaskOutput> for TaskOutput {
             rows_in: output.rows_in,
             bytes_in: output.bytes_in,
             memory_bytes_peak: output.memory_bytes_peak,
+            memory_bytes_held: output.memory_bytes_held,
             spill_bytes: output.spill_bytes,
             counters: output.counters.into_iter().collect(),
         }
