@@ -26,6 +26,9 @@ impl<V: Record, F: FnMut(&mut V::Owned, V::Ref<'_>) + Send> Combiner<V> for F {
 /// of them at once, where a table is larger than its caches.
 const GROUP_KEYS: usize = 32;
 
+/// Bytes of long keys in a group.
+const GROUP_BYTES: usize = 64 << 10;
+
 /// Keys with what was combined for them.
 pub(crate) struct Table<K: Record, V: Record> {
     entries: HashTable<Entry<V>>,
@@ -65,7 +68,7 @@ impl<K: Record, V: Record> Table<K, V> {
             long: Vec::new(),
             group: Vec::with_capacity(GROUP_KEYS),
             group_long: Vec::new(),
-            // What is on the heap waits too long, and takes too much.
+            // What is on the heap would be copied to wait.
             group_keys: if V::IS_FLAT && bytes_max > 0 { GROUP_KEYS } else { 1 },
             scratch: Vec::new(),
             heap_bytes: 0,
@@ -78,26 +81,35 @@ impl<K: Record, V: Record> Table<K, V> {
     /// Whether it is to be emptied now.
     #[inline]
     pub fn add(&mut self, key: K::Ref<'_>, value: V::Ref<'_>, combiner: &mut dyn Combiner<V>) -> bool {
-        let Table { group, group_long, scratch, hasher, .. } = self;
         let key = match K::as_bytes(&key) {
             Some(bytes) => bytes,
             None => {
-                scratch.clear();
-                K::encode(key, K::COLUMNS, scratch);
-                scratch.as_slice()
+                self.scratch.clear();
+                K::encode(key, K::COLUMNS, &mut self.scratch);
+                self.scratch.as_slice()
             }
         };
         let head = Head::of(key);
-        let start = group_long.len() as u32;
+        let hash = head.hash(key, &self.hasher);
+        if self.group_keys == 1 {
+            let key = Key { hash, head, bytes: if head.is_cut() { key } else { &[] } };
+            put(&mut self.entries, &mut self.long, &mut self.heap_bytes, &self.hasher, &key, value, combiner);
+            return self.is_full();
+        }
+        let start = self.group_long.len() as u32;
         if head.is_cut() {
-            group_long.extend_from_slice(key);
+            self.group_long.extend_from_slice(key);
         }
         let entry = Entry { head, start, sum: V::own(value) };
-        group.push(Waiting { hash: head.hash(key, hasher), entry, bucket: None });
-        if group.len() < self.group_keys {
+        self.group.push(Waiting { hash, entry, bucket: None });
+        if self.group.len() < self.group_keys && self.group_long.len() < GROUP_BYTES {
             return false;
         }
         self.combine_group(combiner);
+        self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
         self.long.len() + self.entries.len() * size_of::<Entry<V>>() + self.heap_bytes >= self.bytes_max
     }
 
@@ -106,25 +118,19 @@ impl<K: Record, V: Record> Table<K, V> {
         // Without room for all of them, the first that is new could move the others.
         entries.reserve(group.len(), |entry| entry.hash(long, hasher));
         for waiting in group.iter_mut() {
-            waiting.bucket =
-                entries.find_bucket_index(waiting.hash, |entry| entry.is(long, &waiting.entry, group_long));
+            let Entry { head, start, .. } = waiting.entry;
+            let key = Key { hash: waiting.hash, head, bytes: head.rest(group_long, start) };
+            waiting.bucket = entries.find_bucket_index(waiting.hash, |entry| entry.is(&key, long));
         }
-        for Waiting { hash, entry: waiting, bucket } in group.drain(..) {
-            let found = match bucket {
-                Some(bucket) => entries.get_bucket_mut(bucket),
+        for Waiting { hash, entry: Entry { head, start, sum: value }, bucket } in group.drain(..) {
+            match bucket.and_then(|bucket| entries.get_bucket_mut(bucket)) {
+                Some(entry) => combiner.combine(&mut entry.sum, V::borrow(&value)),
                 // Unless it has come with the group.
-                None => entries.find_mut(hash, |entry| entry.is(long, &waiting, group_long)),
-            };
-            if let Some(Entry { sum, .. }) = found {
-                let before = V::heap_bytes(sum);
-                combiner.combine(sum, V::borrow(&waiting.sum));
-                *heap_bytes = (*heap_bytes + V::heap_bytes(sum)).saturating_sub(before);
-                continue;
+                None => {
+                    let key = Key { hash, head, bytes: head.rest(group_long, start) };
+                    put(entries, long, heap_bytes, hasher, &key, V::borrow(&value), combiner);
+                }
             }
-            let start = long.len() as u32;
-            long.extend_from_slice(waiting.head.rest(group_long, waiting.start));
-            *heap_bytes += V::heap_bytes(&waiting.sum);
-            entries.insert_unique(hash, Entry { start, ..waiting }, |entry| entry.hash(long, hasher));
         }
         group_long.clear();
     }
@@ -150,12 +156,41 @@ impl<V: Record> Entry<V> {
         self.head.hash(self.head.rest(long, self.start), hasher)
     }
 
-    /// Whether the keys are the same, each with the bytes it begins in.
     #[inline]
-    fn is(&self, long: &[u8], other: &Entry<V>, other_long: &[u8]) -> bool {
-        let rest_is = || self.head.rest(long, self.start) == other.head.rest(other_long, other.start);
-        self.head == other.head && (!self.head.is_cut() || rest_is())
+    fn is(&self, key: &Key<'_>, long: &[u8]) -> bool {
+        self.head == key.head && (!self.head.is_cut() || self.head.rest(long, self.start) == key.bytes)
     }
+}
+
+/// A key that is looked up.
+struct Key<'a> {
+    hash: u64,
+    head: Head,
+    /// All of it if the head is cut, nothing otherwise.
+    bytes: &'a [u8],
+}
+
+/// Combines a value with those of its key.
+fn put<V: Record>(
+    entries: &mut HashTable<Entry<V>>,
+    long: &mut Vec<u8>,
+    heap_bytes: &mut usize,
+    hasher: &FixedState,
+    key: &Key<'_>,
+    value: V::Ref<'_>,
+    combiner: &mut dyn Combiner<V>,
+) {
+    if let Some(Entry { sum, .. }) = entries.find_mut(key.hash, |entry| entry.is(key, long)) {
+        let before = V::heap_bytes(sum);
+        combiner.combine(sum, value);
+        *heap_bytes = (*heap_bytes + V::heap_bytes(sum)).saturating_sub(before);
+        return;
+    }
+    let start = long.len() as u32;
+    long.extend_from_slice(key.bytes);
+    let sum = V::own(value);
+    *heap_bytes += V::heap_bytes(&sum);
+    entries.insert_unique(key.hash, Entry { head: key.head, start, sum }, |entry| entry.hash(long, hasher));
 }
 
 #[cfg(test)]
