@@ -39,7 +39,7 @@ impl Routed {
 impl HashRouter {
     pub fn new(keys: Vec<Arc<dyn PhysicalExpr>>, partitions: u32) -> HashRouter {
         let (hashes, numbers, places) = Default::default();
-        HashRouter { keys, partitions, hashes, numbers, places }
+        HashRouter { keys, partitions: partitions.max(1), hashes, numbers, places }
     }
 
     pub fn route(&mut self, batch: &RecordBatch) -> Result<Routed> {

@@ -173,10 +173,11 @@ impl PartsStream {
     }
 
     fn decode_rows(&mut self) -> Result<()> {
-        match self.row_parts.batch()? {
-            Some(batch) => self.ready.push(batch),
-            None => Ok(()),
+        let Some(batch) = self.row_parts.batch()? else { return Ok(()) };
+        for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
+            self.ready.push(batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start)))?;
         }
+        Ok(())
     }
 
     fn is_due(&self) -> bool {

@@ -23,10 +23,16 @@ const LENGTH_BYTES: usize = 4;
 
 /// Rows of a part from which on columns are cheaper, on average and at most.
 const PART_ROWS: usize = 128;
-const PART_ROWS_MAX: usize = 4096;
+const PART_ROWS_MAX: u64 = 4096;
 
 /// Bytes of a part's rows in memory, on average: with more, parts do not travel together either.
 const PART_BYTES: usize = 16 << 10;
+
+/// Bytes of a part, at most.
+const PART_BYTES_MAX: u64 = 1 << 20;
+
+/// What waits is there three times while it is encoded: as columns, as rows, and in the order of the partitions.
+const COPIES: usize = 3;
 
 /// Bytes that are put into one batch.
 const BATCH_BYTES: usize = 1 << 20;
@@ -72,11 +78,18 @@ pub struct FewRows {
     bytes_max: usize,
 }
 
+/// The parts of all partitions, one after the other.
+pub struct RowParts {
+    /// Without offsets.
+    pub index: Vec<PartitionIndex>,
+    pub bytes: Vec<u8>,
+}
+
 impl FewRows {
-    /// `None` if the columns cannot be stored as rows. At most about `budget_bytes` wait.
+    /// `None` if the columns cannot be stored as rows. At most about `budget_bytes` are taken.
     pub fn new(schema: &Schema, partitions: u32, budget_bytes: usize) -> Option<FewRows> {
         let (format, partitions) = (RowFormat::new(schema)?, partitions as usize);
-        let bytes_max = budget_bytes.min(partitions * PART_BYTES);
+        let bytes_max = (budget_bytes / COPIES).min(partitions * PART_BYTES);
         Some(FewRows { format, waiting: Vec::new(), rows: 0, bytes: 0, rows_max: partitions * PART_ROWS, bytes_max })
     }
 
@@ -96,20 +109,8 @@ impl FewRows {
         self.waiting
     }
 
-    /// Whether one partition has so many rows that columns are cheaper for it.
-    pub fn is_skewed(&self, partitions: u32) -> bool {
-        if self.rows < PART_ROWS_MAX {
-            return false;
-        }
-        let mut rows = vec![0; partitions as usize];
-        for (partition, of_part) in self.waiting.iter().flat_map(|routed| &routed.parts) {
-            rows[*partition as usize] += of_part.len();
-        }
-        rows.into_iter().any(|rows| rows >= PART_ROWS_MAX)
-    }
-
-    /// The parts of all partitions, one after the other, and the index of each, without its offset.
-    pub fn encode(&self, partitions: u32) -> Result<(Vec<PartitionIndex>, Vec<u8>), ArrowError> {
+    /// `None` if one part is so large that columns are cheaper for it: readers take each as a whole.
+    pub fn encode(&self, partitions: u32) -> Result<Option<RowParts>, ArrowError> {
         let of_batch =
             |routed: &Routed| self.format.converter.convert_columns(routed.rows.columns())?.try_into_binary();
         let batches = self.waiting.iter().map(of_batch).collect::<Result<Vec<BinaryArray>, _>>()?;
@@ -135,11 +136,14 @@ impl FewRows {
                 let offsets = batch.value_offsets();
                 all.extend_from_slice(&batch.value_data()[offsets[rows.start] as usize..offsets[rows.end] as usize]);
             }
-            let rows = found.iter().map(|(_, _, rows)| rows.len() as u64).sum();
+            let rows: u64 = found.iter().map(|(_, _, rows)| rows.len() as u64).sum();
             let (len, crc32) = ((all.len() - start) as u64, crc32fast::hash(&all[start..]));
+            if rows >= PART_ROWS_MAX || len > PART_BYTES_MAX {
+                return Ok(None);
+            }
             index.push(PartitionIndex { offset: 0, len, rows, crc32 });
         }
-        Ok((index, all))
+        Ok(Some(RowParts { index, bytes: all }))
     }
 }
 

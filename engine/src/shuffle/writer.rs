@@ -18,7 +18,7 @@ use super::hash::{HashRouter, Routed};
 use super::memory::ShuffleMemory;
 use super::output::{HeldChunk, PartitionIndex, ShuffleFile, ShuffleIoError, StoredOutput};
 use super::ranges::RangeRouter;
-use super::rows::FewRows;
+use super::rows::{FewRows, RowParts};
 use super::segment::{Segment, Segments};
 
 /// Outputs of less than this are not shared, in bytes: sending them costs less than mapping them.
@@ -261,8 +261,8 @@ impl OutputWriter {
     pub fn finish(mut self) -> Result<(StoredOutput, u64), OutputError> {
         let few = self.few.get_mut().take().filter(|few| !few.is_empty());
         if let Some(few) = few {
-            if !few.is_skewed(self.partitions()) {
-                return self.place_rows(&few);
+            if let Some(parts) = few.encode(self.partitions())? {
+                return self.place_rows(parts);
             }
             self.push_parts(&few.into_routed())?;
         }
@@ -284,8 +284,7 @@ impl OutputWriter {
     }
 
     /// Stores all rows of an output that has only a few for each partition.
-    fn place_rows(&self, few: &FewRows) -> Result<(StoredOutput, u64), OutputError> {
-        let (index, bytes) = few.encode(self.partitions())?;
+    fn place_rows(&self, RowParts { index, bytes }: RowParts) -> Result<(StoredOutput, u64), OutputError> {
         if let Some(held) = self.place.memory.hold(bytes.len()) {
             return Ok((StoredOutput::together(index, HeldChunk::new(bytes.into(), Some(held))), 0));
         }
