@@ -80,9 +80,17 @@ impl Scheduler {
         self.cancel_attempts(task, turn);
         self.note_duration(task, attempt, turn);
         self.record_success(task, attempt, output.clone(), turn);
+        self.learn_memory(task, output.memory_bytes_held);
         self.accept_output(MapOutputId { task, attempt }, worker, output);
         self.blame_places(task, turn);
         self.task_done(task.stage, turn);
+    }
+
+    /// What is asked for now may be refused for another reason than before.
+    fn learn_memory(&mut self, task: TaskId, held_bytes: u64) {
+        if self.stage_mut(task.stage).is_some_and(|stage| stage.learn_memory(held_bytes)) {
+            self.line_up(task.stage.job);
+        }
     }
 
     fn note_duration(&mut self, task: TaskId, attempt: AttemptId, turn: &mut Turn<'_>) {

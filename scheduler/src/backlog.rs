@@ -9,6 +9,8 @@ use windrow_model::WorkerId;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wish {
     pub slots: u32,
+    /// Slots that have a share of so many bytes of the worker's memory, if that is more slots.
+    pub memory_bytes: u64,
     /// All slots of a worker, wherever the memory pool is largest.
     pub whole_worker: bool,
     /// Workers that failed it: others are preferred.

@@ -172,6 +172,9 @@ impl Scheduler {
             }
         }
         let queue: BTreeSet<_> = stage.backlog.tasks().collect();
+        let heads = stage.backlog.heads();
+        let has_changed = heads.iter().find(|(index, wish)| stage.wish(*index) != **wish);
+        hold!(has_changed.is_none(), "I-8: {} stands in a line for something else: {has_changed:?}", stage.id);
         hold!(queued == queue && delayed == stage.delayed, "I-8: the queue of {}", stage.id);
         hold!(queue.len() == stage.backlog.len() && live == stage.live, "I-8: the tasks of {}", stage.id);
         let rests = queued.is_empty() && delayed.is_empty() && stage.is_empty();

@@ -27,9 +27,7 @@ impl Scheduler {
     pub(crate) fn accept_output(&mut self, output: MapOutputId, worker: WorkerId, content: TaskOutput) {
         let id = output.task;
         self.give_up_output(id, None);
-        let slot_bytes = self.roster.seats().slot_bytes_min();
         let Some(job) = self.jobs.get_mut(&id.stage.job) else { return };
-        job.stages[id.stage.index as usize].learn_memory(content.memory_bytes_held, slot_bytes);
         job.stages[id.stage.index as usize].accept_output(id.index, output.attempt, worker, content);
         job.forget_inputs_from(id.stage.index);
         self.note_holder(output.task);

@@ -1,6 +1,7 @@
 //! Where one task runs. Pure.
 //!
-//! A task takes as many slots as it wants, or as many as the largest worker has if that is fewer, on one worker.
+//! A task takes as many slots as it wants, or as many as the largest worker has if that is fewer, on one worker. Where
+//! it is known to hold more memory than those have a share of, it takes as many more.
 //! Among the workers with so many free, the one with most free slots wins, then the one that holds more of the task's
 //! inputs, then the lowest id. Workers that failed the task are avoided while another one exists.
 //!
@@ -99,11 +100,17 @@ impl<'a> Search<'a> {
         let Some((slots_max, _)) = self.seats.by_slots().find(|(_, id)| self.is_eligible(*id)) else {
             return Choice::NoWorkers;
         };
-        let needed = self.ask.wish.slots.clamp(1, slots_max);
-        let fits = || self.eligible().take_while(|(free, _)| *free >= needed);
+        let wanted = self.ask.wish.slots.clamp(1, slots_max);
+        let wide_enough = || self.eligible().take_while(|(free, _)| *free >= wanted);
+        let fits = || wide_enough().filter(|(free, id)| *free >= self.needed(wanted, *id));
         if let Some((free, first)) = fits().find(|(_, id)| !self.is_kept(*id)) {
-            return Choice::Place { worker: self.nearest(free, first), slots: needed };
+            let worker = self.nearest(wanted, free, first);
+            return Choice::Place { worker, slots: self.needed(wanted, worker) };
         }
+        let needed = match self.ask.wish.memory_bytes {
+            0 => wanted,
+            _ => self.eligible().map(|(_, id)| self.needed(wanted, id)).min().unwrap_or(wanted),
+        };
         if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
             return Choice::Reserved { needed, kept };
         }
@@ -114,17 +121,27 @@ impl<'a> Search<'a> {
         Choice::Wait { needed, free_max, reserve }
     }
 
+    /// Slots that the task takes of a worker: no more than that has, unless more are wanted whatever it holds.
+    fn needed(&self, wanted: u32, id: WorkerId) -> u32 {
+        let memory_bytes = self.ask.wish.memory_bytes;
+        let Some(worker) = self.roster.get(id).filter(|_| memory_bytes > 0) else { return wanted };
+        let slot_bytes = worker.spec.memory_bytes / u64::from(worker.spec.slots.max(1));
+        let for_memory = memory_bytes.div_ceil(slot_bytes.max(1)).min(u64::from(worker.spec.slots));
+        wanted.max(for_memory as u32)
+    }
+
     /// Eligible workers, most free slots first.
     fn eligible(&self) -> impl Iterator<Item = (u32, WorkerId)> + '_ {
         self.seats.by_free().filter(|(_, id)| self.is_eligible(*id))
     }
 
     /// Of the workers with `free` slots, the one that holds most inputs; `first` is the one with the lowest id.
-    fn nearest(&self, free: u32, first: WorkerId) -> WorkerId {
+    fn nearest(&self, wanted: u32, free: u32, first: WorkerId) -> WorkerId {
         if self.ask.held.is_empty() {
             return first;
         }
-        let may = |id: &WorkerId| self.seats.has(free, *id) && self.is_eligible(*id) && !self.is_kept(*id);
+        let is_seat = |id: WorkerId| self.seats.has(free, id) && free >= self.needed(wanted, id);
+        let may = |id: &WorkerId| is_seat(*id) && self.is_eligible(*id) && !self.is_kept(*id);
         let near = |id: &WorkerId| (Reverse(self.held(*id)), *id);
         if self.ask.held.len() <= COMPARED_MAX {
             return self.ask.held.keys().copied().filter(may).min_by_key(near).unwrap_or(first);

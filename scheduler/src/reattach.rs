@@ -164,7 +164,8 @@ impl Scheduler {
         self.begin_attempt(task, attempt, id, run, AttemptState::Running, turn);
     }
 
-    /// As many slots as it was given: what its plan wants, or the whole worker, if they are free.
+    /// What its plan wants, or the whole worker, if they are free. It may have been given more, for its memory: charged
+    /// for those, an attempt beside it could have no slot left and be stopped.
     fn slots_for(&self, id: WorkerId, task: TaskId) -> u32 {
         let Some(worker) = self.roster.get(id) else { return 0 };
         let job = self.jobs.get(&task.stage.job);

@@ -105,6 +105,7 @@ impl Scheduler {
         let Some(stage) = self.stage_mut(id.stage) else { return };
         let at = at.unwrap_or_default();
         stage.durations.add(at.since(began_at));
+        stage.learn_memory(output.memory_bytes_held);
         if stage.is_resident(output) {
             stage.doubt(id.index);
         }

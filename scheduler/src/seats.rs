@@ -13,8 +13,6 @@ pub(crate) struct Seats {
     by_free: BTreeSet<(Reverse<u32>, WorkerId)>,
     by_slots: BTreeSet<(u32, WorkerId)>,
     by_memory: BTreeSet<(u64, WorkerId)>,
-    /// By the memory of a slot, in bytes.
-    by_share: BTreeSet<(u64, WorkerId)>,
     slots: u32,
 }
 
@@ -56,11 +54,6 @@ impl Seats {
         self.by_slots.first().map_or(0, |(slots, _)| *slots)
     }
 
-    /// The least memory that a slot has a share of, in bytes; 0 without workers.
-    pub fn slot_bytes_min(&self) -> u64 {
-        self.by_share.first().map_or(0, |(bytes, _)| *bytes)
-    }
-
     pub fn has(&self, free: u32, id: WorkerId) -> bool {
         self.by_free.contains(&(Reverse(free), id))
     }
@@ -69,7 +62,6 @@ impl Seats {
         self.by_free.insert((Reverse(worker.slots_free()), worker.id));
         self.by_slots.insert((worker.spec.slots, worker.id));
         self.by_memory.insert((worker.spec.memory_bytes, worker.id));
-        self.by_share.insert((share(worker), worker.id));
         self.slots += worker.spec.slots;
     }
 
@@ -77,7 +69,6 @@ impl Seats {
         self.by_free.remove(&(Reverse(worker.slots_free()), worker.id));
         self.by_slots.remove(&(worker.spec.slots, worker.id));
         self.by_memory.remove(&(worker.spec.memory_bytes, worker.id));
-        self.by_share.remove(&(share(worker), worker.id));
         self.slots -= worker.spec.slots;
     }
 
@@ -86,8 +77,4 @@ impl Seats {
         self.by_free.remove(&(Reverse(was), worker));
         self.by_free.insert((Reverse(is), worker));
     }
-}
-
-fn share(worker: &Worker) -> u64 {
-    worker.spec.memory_bytes / u64::from(worker.spec.slots.max(1))
 }

@@ -29,6 +29,9 @@ pub(crate) enum StageRole {
 const OUT_OF_MEMORY_MIN: u32 = 2;
 const OUT_OF_MEMORY_DIVISOR: u32 = 8;
 
+/// By which part of it what a task holds must grow to be learned anew.
+const MEMORY_NEWS_DIVISOR: u64 = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     pub id: StageId,
@@ -68,8 +71,8 @@ pub(crate) struct Stage {
     pub partition_bytes: Vec<u64>,
     /// Tasks that have run out of memory.
     pub out_of_memory: u32,
-    /// Slots that each of its tasks takes at least: see `learn_memory`.
-    pub slots_min: u32,
+    /// The most that one of its tasks held of a worker's memory and could not spill, in bytes: see `learn_memory`.
+    pub memory_held: u64,
     /// Of successful attempts.
     pub durations: Durations,
     /// A look at slow attempts is due some time.
@@ -108,7 +111,7 @@ impl Stage {
             bytes: 0,
             partition_bytes: Vec::new(),
             out_of_memory: 0,
-            slots_min: 1,
+            memory_held: 0,
             durations: Durations::default(),
             watched: false,
             inputs: None,
@@ -172,8 +175,7 @@ impl Stage {
 
     /// What a task asks for.
     pub fn wish(&self, index: u32) -> Wish {
-        let planned = self.plan.tasks[index as usize].slots;
-        self.tasks[index as usize].wish(planned.max(self.slots_min))
+        self.tasks[index as usize].wish(self.plan.tasks[index as usize].slots, self.memory_held)
     }
 
     /// Takes a pending or delayed task back.
@@ -205,15 +207,17 @@ impl Stage {
         self.queue_again(waiting);
     }
 
-    /// A task has held so many bytes that it could not spill, and a slot has a share of so many of its worker's memory:
-    /// tasks that begin from now on take the slots whose share they need, and so leave others the memory of theirs.
-    pub fn learn_memory(&mut self, held_bytes: u64, slot_bytes: u64) {
-        let slots = u32::try_from(held_bytes.div_ceil(slot_bytes.max(1))).unwrap_or(u32::MAX);
-        if slots > self.slots_min {
+    /// A task has held so many bytes that it could not spill: those that begin from now on take as many slots of a worker
+    /// as have that share of its memory, and so leave others the memory of theirs. Whether this changes anything.
+    pub fn learn_memory(&mut self, held_bytes: u64) -> bool {
+        // Each change looks at all that wait.
+        let is_news = held_bytes > self.memory_held + self.memory_held / MEMORY_NEWS_DIVISOR;
+        if is_news {
             let waiting = self.unqueue_waiting();
-            self.slots_min = slots;
+            self.memory_held = held_bytes;
             self.queue_again(waiting);
         }
+        is_news
     }
 
     /// Tasks that can be placed, with the time they have waited since.

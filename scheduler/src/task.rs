@@ -128,10 +128,10 @@ impl Task {
         if self.produced { Urgency::Rerun } else { Urgency::Normal }
     }
 
-    /// `slots` is what the plan says.
-    pub fn wish(&self, slots: u32) -> Wish {
+    /// `slots` is what the plan says, `memory_bytes` what is known of its stage.
+    pub fn wish(&self, slots: u32, memory_bytes: u64) -> Wish {
         let trouble = self.trouble();
-        Wish { slots: slots.max(1), whole_worker: trouble.whole_worker, avoid: trouble.avoid.clone() }
+        Wish { slots: slots.max(1), memory_bytes, whole_worker: trouble.whole_worker, avoid: trouble.avoid.clone() }
     }
 
     /// Remembers an attempt; the oldest one is forgotten if there are too many.

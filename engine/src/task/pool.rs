@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 pub struct AttemptPool {
     worker: Arc<dyn MemoryPool>,
     all: Counted,
-    /// Of operators that cannot spill: what an attempt needs to have, and not only likes to.
+    /// Of operators that cannot do with less: what an attempt needs to have, and not only likes to.
     held: Counted,
 }
 
@@ -47,10 +47,17 @@ impl AttemptPool {
 
     fn add(&self, reservation: &MemoryReservation, bytes: usize) {
         self.all.add(bytes);
-        if !reservation.consumer().can_spill() {
+        if !can_do_with_less(reservation.consumer()) {
             self.held.add(bytes);
         }
     }
+}
+
+/// Whether what it is refused goes to disk. Two register as if it did not: build sides of joins are divided
+/// (`plan::spilling_join`), and a sort merges fewer runs at once.
+fn can_do_with_less(consumer: &MemoryConsumer) -> bool {
+    let name = consumer.name();
+    consumer.can_spill() || name.starts_with("HashJoinInput") || name.starts_with("ExternalSorterMerge")
 }
 
 impl MemoryPool for AttemptPool {
@@ -74,7 +81,7 @@ impl MemoryPool for AttemptPool {
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.worker.shrink(reservation, shrink);
         self.all.now.fetch_sub(shrink, Ordering::Relaxed);
-        if !reservation.consumer().can_spill() {
+        if !can_do_with_less(reservation.consumer()) {
             self.held.now.fetch_sub(shrink, Ordering::Relaxed);
         }
     }
@@ -111,14 +118,16 @@ mod tests {
         let attempt = Arc::new(AttemptPool::new(Arc::new(GreedyMemoryPool::new(100))));
         let pool = Arc::clone(&attempt) as Arc<dyn MemoryPool>;
         let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
-        let join = MemoryConsumer::new("join").register(&pool);
-        sort.try_grow(30).unwrap();
+        let join = MemoryConsumer::new("NestedLoopJoinLoad[0]").register(&pool);
+        let build = MemoryConsumer::new("HashJoinInput[0]").register(&pool);
+        sort.try_grow(20).unwrap();
+        build.try_grow(10).unwrap();
         join.try_grow(50).unwrap();
         assert!(join.try_grow(21).is_err());
         join.shrink(20);
         sort.try_grow(10).unwrap();
         assert_eq!((attempt.bytes_max(), attempt.held_bytes_max()), (80, 50));
-        drop((sort, join));
+        drop((sort, join, build));
         assert_eq!(attempt.reserved(), 0);
         MemoryConsumer::new("other").register(&pool).grow(60);
         assert_eq!((attempt.bytes_max(), attempt.held_bytes_max()), (80, 60));

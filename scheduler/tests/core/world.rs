@@ -334,5 +334,13 @@ impl World {
 }
 
 pub fn random_output(b: u32) -> TaskOutput {
-    TaskOutput { rows: 1, bytes: 8, inline: b.is_multiple_of(7).then(Vec::new), ..TaskOutput::default() }
+    // Up to one and a half times what a slot has of the memory.
+    let memory_bytes_held = if b.is_multiple_of(5) { u64::from(b % 7) << 28 } else { 0 };
+    TaskOutput {
+        rows: 1,
+        bytes: 8,
+        memory_bytes_held,
+        inline: b.is_multiple_of(7).then(Vec::new),
+        ..TaskOutput::default()
+    }
 }
