@@ -2,7 +2,8 @@
 //!
 //! Persist, then tell: a batch's records are committed before any of its messages, replies or requests go out,
 //! and before any question is answered from the state they led to. A batch that the core says may be told first
-//! (what a new leader would learn again from the workers) is committed right after, so that no worker waits for a disk.
+//! (what a new leader would learn again from the workers) is committed with the next one, or soon after, so that no
+//! worker waits for a disk. Planning of a job begins before its first commit: nobody outside learns of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ use crate::store::{Blob, Leadership, Resolution, Store, StoreError};
 /// thousand workers report at once, and few enough that nobody waits noticeably for a neighbour.
 const BATCH_MAX: usize = 512;
 
+/// How long records of batches that were told first wait for others to be committed with.
+const TOLD_WAIT: Duration = Duration::from_millis(2);
+
 /// Pause before the store is asked again; doubled up to the last.
 const STORE_RETRY_FIRST: Duration = Duration::from_millis(50);
 const STORE_RETRY_LAST: Duration = Duration::from_secs(1);
@@ -51,6 +55,29 @@ pub(crate) struct Driver {
     pub(crate) waiting: Waiting,
     /// Takes outputs over from workers that leave.
     pub(crate) shuffle_store: Option<Arc<ShuffleObjects>>,
+}
+
+/// What was told first and waits to be committed.
+#[derive(Default)]
+struct Told {
+    records: Vec<Record>,
+    blobs: Vec<Blob>,
+    /// When it may wait no longer; nothing if there is nothing.
+    due: Option<tokio::time::Instant>,
+}
+
+impl Told {
+    fn add(&mut self, records: Vec<Record>, blobs: Vec<Blob>) {
+        if !records.is_empty() || !blobs.is_empty() {
+            self.due.get_or_insert_with(|| tokio::time::Instant::now() + TOLD_WAIT);
+            self.records.extend(records);
+            self.blobs.extend(blobs);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.records.len() >= BATCH_MAX || self.due.is_some_and(|due| due <= tokio::time::Instant::now())
+    }
 }
 
 /// Callers that wait for a reply of the core.
@@ -100,9 +127,10 @@ impl Driver {
         let mut calls = Vec::with_capacity(BATCH_MAX);
         // Inputs that follow from a delivery, such as a worker that did not take its message.
         let mut follow_ups = Vec::new();
+        let mut told = Told::default();
         loop {
             if follow_ups.is_empty() {
-                self.gather(&mut calls).await?;
+                self.gather(&mut calls, told.due).await?;
             }
             let mut batch = Batch::default();
             for input in follow_ups.drain(..) {
@@ -113,12 +141,20 @@ impl Driver {
             }
             let (records, blobs) = (std::mem::take(&mut batch.outbox.records), std::mem::take(&mut batch.blobs));
             let (persist_first, stop) = (batch.outbox.persist_first, batch.stop);
+            let (first, later) = std::mem::take(&mut batch.outbox.plan_requests).into_iter().partition(is_of_new_job);
+            batch.outbox.plan_requests = later;
+            let first: Vec<PlanRequest> = first;
+            follow_ups.extend(first.into_iter().filter_map(|request| self.plan(request)));
+            told.add(records, blobs);
             if persist_first {
-                self.persist(&records, &blobs).await?;
-                follow_ups = self.tell(batch);
+                self.persist(&mut told).await?;
+                follow_ups.extend(self.tell(batch));
             } else {
-                follow_ups = self.tell(batch);
-                self.persist(&records, &blobs).await?;
+                follow_ups.extend(self.tell(batch));
+            }
+            // What is forgotten must not come back with a record that had waited.
+            if told.is_due() || stop || self.state.forgotten.is_anything() {
+                self.persist(&mut told).await?;
             }
             self.forget().await;
             if stop {
@@ -131,7 +167,8 @@ impl Driver {
 
     /// Makes records durable, however long the store takes to answer. An error means that this process does not lead
     /// any more.
-    async fn persist(&mut self, records: &[Record], blobs: &[Blob]) -> Result<(), ErrorReport> {
+    async fn persist(&mut self, told: &mut Told) -> Result<(), ErrorReport> {
+        let Told { records, blobs, due: _ } = std::mem::take(told);
         let (epoch, started, mut wait) = (self.store.epoch(), Instant::now(), STORE_RETRY_FIRST);
         let changes = !records.is_empty() || !blobs.is_empty();
         if changes {
@@ -142,7 +179,7 @@ impl Driver {
             let committed = tokio::select! {
                 biased;
                 why = self.leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
-                committed = self.store.commit(epoch, records, blobs) => committed,
+                committed = self.store.commit(epoch, &records, &blobs) => committed,
             };
             let Err(error) = committed else { break };
             match error {
@@ -206,19 +243,14 @@ impl Driver {
         }
     }
 
-    /// Waits for calls or for the core's deadline, whichever is first; a passed deadline becomes a `Tick`.
-    async fn gather(&mut self, calls: &mut Vec<Call>) -> Result<(), ErrorReport> {
+    /// Waits for calls, for the core's deadline or until something is due, whichever is first; a passed deadline becomes
+    /// a `Tick`.
+    async fn gather(&mut self, calls: &mut Vec<Call>, due: Option<tokio::time::Instant>) -> Result<(), ErrorReport> {
         let deadline = self.state.scheduler.next_deadline().and_then(|at| self.clock.instant(at));
-        let timer = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             // A flood of calls must not starve the clock that takes silent workers for lost.
             biased;
-            () = timer => {
+            () = until(deadline) => {
                 calls.push(Call::Input(Input::Tick));
                 // Nor may ticks starve the calls.
                 while let Some(call) = self.waiting_call(calls.len()) {
@@ -226,6 +258,7 @@ impl Driver {
                 }
             }
             why = self.leadership.lost() => return Err(stops_leading(lost_leadership(&why))),
+            () = until(due) => {}
             received = self.inbox.recv_many(calls, BATCH_MAX) => {
                 if received == 0 {
                     calls.push(Call::Stop);
@@ -464,6 +497,19 @@ async fn wait_for_store(leadership: &Leadership, report: &ErrorReport, wait: &mu
     }
     *wait = (*wait * 2).min(STORE_RETRY_LAST);
     Ok(())
+}
+
+/// Whether nothing that came before is needed to plan.
+fn is_of_new_job(request: &PlanRequest) -> bool {
+    request.step == 0
+}
+
+/// For ever without a time.
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn stops_leading(report: ErrorReport) -> ErrorReport {

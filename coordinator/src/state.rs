@@ -38,6 +38,12 @@ pub(crate) struct Forgotten {
     pub(crate) workers: BTreeSet<WorkerId>,
 }
 
+impl Forgotten {
+    pub(crate) fn is_anything(&self) -> bool {
+        !(self.blobs.is_empty() && self.jobs.is_empty() && self.workers.is_empty())
+    }
+}
+
 impl State {
     /// `dossiers` belong to the jobs that the scheduler knows.
     pub(crate) fn new(scheduler: Scheduler, dossiers: BTreeMap<JobId, Dossier>) -> State {
