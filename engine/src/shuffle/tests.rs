@@ -481,10 +481,11 @@ fn parts_of_a_few_rows_are_stored_row_by_row_and_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let batch = plain_rows(2_000);
     let pieces = [batch.slice(0, 3), batch.slice(3, 1_500), batch.slice(1_503, 497)];
-    let (stored, spill_bytes) = write(place(&dir, 64 << 20), &pieces, MANY);
+    let place = |memory_bytes| OutputPlace { batching_bytes: 8 << 20, ..place(&dir, memory_bytes) };
+    let (stored, spill_bytes) = write(place(64 << 20), &pieces, MANY);
     assert!(is_by_row(&stored) && stored.is_in_memory());
     assert_eq!((stored.rows(), spill_bytes), (2_000, 0));
-    let (on_disk, spill_bytes) = write(place(&dir, 0), &pieces, MANY);
+    let (on_disk, spill_bytes) = write(place(0), &pieces, MANY);
     assert!(!on_disk.is_in_memory() && spill_bytes == stored.bytes());
     assert_eq!(on_disk.read_all().unwrap(), stored.read_all().unwrap());
     assert_eq!(on_disk.index(), stored.index());
