@@ -141,17 +141,14 @@ impl Driver {
             }
             let (records, blobs) = (std::mem::take(&mut batch.outbox.records), std::mem::take(&mut batch.blobs));
             let (persist_first, stop) = (batch.outbox.persist_first, batch.stop);
-            let (first, later) = std::mem::take(&mut batch.outbox.plan_requests).into_iter().partition(is_of_new_job);
-            batch.outbox.plan_requests = later;
-            let first: Vec<PlanRequest> = first;
-            follow_ups.extend(first.into_iter().filter_map(|request| self.plan(request)));
+            // Nothing that came before is needed to plan a job's first step.
+            let first = batch.outbox.plan_requests.extract_if(.., |request| request.step == 0);
+            follow_ups.extend(first.filter_map(|request| self.plan(request)));
             told.add(records, blobs);
             if persist_first {
                 self.persist(&mut told).await?;
-                follow_ups.extend(self.tell(batch));
-            } else {
-                follow_ups.extend(self.tell(batch));
             }
+            follow_ups.extend(self.tell(batch));
             // What is forgotten must not come back with a record that had waited.
             if told.is_due() || stop || self.state.forgotten.is_anything() {
                 self.persist(&mut told).await?;
@@ -497,11 +494,6 @@ async fn wait_for_store(leadership: &Leadership, report: &ErrorReport, wait: &mu
     }
     *wait = (*wait * 2).min(STORE_RETRY_LAST);
     Ok(())
-}
-
-/// Whether nothing that came before is needed to plan.
-fn is_of_new_job(request: &PlanRequest) -> bool {
-    request.step == 0
 }
 
 /// For ever without a time.

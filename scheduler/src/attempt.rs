@@ -195,7 +195,7 @@ impl Scheduler {
     fn disown(&self, worker: WorkerId, attempt: AttemptId, turn: &mut Turn<'_>) {
         let task = self.known.get(&attempt).and_then(|id| self.task_of(*id));
         let has_files = |task: &Task| {
-            task.newest_success().is_some_and(|newest| newest.id == attempt && !newest.output.files.is_empty())
+            task.last_success().is_some_and(|newest| newest.id == attempt && !newest.output.files.is_empty())
         };
         let is_counted = |task: &Task| task.find(attempt).is_some_and(Attempt::is_counted);
         if !task.is_some_and(|task| is_counted(task) || has_files(task)) {

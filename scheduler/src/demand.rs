@@ -285,7 +285,7 @@ fn is_outcome_wanted(job: &Job, outcome: StepOutcome, phase: &StepPhase) -> bool
 /// is still kept or not.
 fn written_aside(stage: &Stage) -> impl Iterator<Item = CommittedTask> + '_ {
     (0..).zip(&stage.tasks).filter_map(|(index, task)| {
-        let newest = task.newest_success().filter(|newest| !newest.output.files.is_empty())?;
+        let newest = task.last_success().filter(|newest| !newest.output.files.is_empty())?;
         Some(CommittedTask { task: stage.task_id(index), attempt: newest.id, files: newest.output.files.clone() })
     })
 }

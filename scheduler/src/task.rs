@@ -118,12 +118,6 @@ impl Task {
         self.trouble.get_or_insert_default()
     }
 
-    /// The attempt whose rows count, whether its output is still there or not: where rows may differ, everybody who had read
-    /// those of an earlier one has run again.
-    pub fn newest_success(&self) -> Option<&Attempt> {
-        self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded)
-    }
-
     pub fn urgency(&self) -> Urgency {
         if self.produced { Urgency::Rerun } else { Urgency::Normal }
     }
@@ -176,7 +170,8 @@ impl Task {
         self.available().is_some()
     }
 
-    /// The newest attempt that ever succeeded.
+    /// The newest attempt that ever succeeded, whether its output is still there or not. Its rows count: where rows may
+    /// differ, everybody who had read those of an earlier one has run again.
     pub fn last_success(&self) -> Option<&Attempt> {
         self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Succeeded)
     }
