@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 use windrow_engine::failpoint;
 use windrow_engine::shuffle::StoredOutput;
-use windrow_engine::sink::StagedFiles;
+use windrow_engine::sink::KeptFiles;
 use windrow_engine::task::{self, OperatorMetrics, TaskDone, TaskEnvironment, TaskProgress, TaskRequest};
 use windrow_engine::user_code::Said;
 use windrow_model::{AttemptId, ErrorReport, Failure, JobId, MapOutputId, TaskId, TaskOutput};
@@ -79,7 +79,7 @@ struct State {
     /// Successful attempts whose output is still wanted, reported or not: a coordinator that comes back is told.
     kept: BTreeMap<AttemptId, KeptAttempt>,
     /// Those of before the last reset that have written files: a commit may count on them, or nobody does any more.
-    doubtful: BTreeMap<AttemptId, StagedFiles>,
+    doubtful: BTreeMap<AttemptId, KeptFiles>,
     /// The stream to the coordinator; `None` before the first session. Bounded: an attempt that has ended waits until
     /// its report is taken.
     reports: Option<mpsc::Sender<FromWorker>>,
@@ -96,7 +96,7 @@ struct RunningAttempt {
 struct KeptAttempt {
     task: TaskId,
     output: TaskOutput,
-    staged: StagedFiles,
+    files: KeptFiles,
 }
 
 /// What this worker runs and keeps.
@@ -155,22 +155,22 @@ impl Executor {
         let forgotten = self.running.forget(|id, _| *id == attempt);
         self.running.store.release_attempt(attempt);
         let doubtful = self.running.state.lock().doubtful.remove(&attempt);
-        self.discard(forgotten.into_values().map(|kept| kept.staged).chain(doubtful));
+        self.discard(forgotten.into_values().map(|kept| kept.files).chain(doubtful));
     }
 
     /// Off the caller's thread, which is the network's.
-    fn discard(&self, staged: impl IntoIterator<Item = StagedFiles>) {
-        let staged: Vec<StagedFiles> = staged.into_iter().filter(|staged| !staged.is_empty()).collect();
-        if !staged.is_empty() {
-            self.threads.spawn(async move { staged.into_iter().for_each(StagedFiles::discard) });
+    fn discard(&self, kept: impl IntoIterator<Item = KeptFiles>) {
+        let kept: Vec<KeptFiles> = kept.into_iter().filter(|files| !files.is_empty()).collect();
+        if !kept.is_empty() {
+            self.threads.spawn(async move { kept.into_iter().for_each(KeptFiles::discard) });
         }
     }
 
     /// Keeps an output that another worker made.
     pub fn adopt(&self, id: MapOutputId, figures: TaskOutput, stored: StoredOutput) {
         let mut state = self.running.state.lock();
-        let staged = StagedFiles::default();
-        state.kept.insert(id.attempt, KeptAttempt { task: id.task, output: figures, staged });
+        let files = KeptFiles::default();
+        state.kept.insert(id.attempt, KeptAttempt { task: id.task, output: figures, files });
         self.running.store.insert(id, stored);
     }
 
@@ -179,12 +179,12 @@ impl Executor {
     pub fn reset(&self) {
         let forgotten = self.running.forget(|_, _| true);
         self.running.store.clear();
-        let with_files = forgotten.into_iter().filter(|(_, kept)| !kept.staged.is_empty());
-        self.running.state.lock().doubtful.extend(with_files.map(|(id, kept)| (id, kept.staged)));
+        let with_files = forgotten.into_iter().filter(|(_, kept)| !kept.files.is_empty());
+        self.running.state.lock().doubtful.extend(with_files.map(|(id, kept)| (id, kept.files)));
     }
 
     /// Reports of attempts from before the last reset whose files are still there. A coordinator that does not count on
-    /// one of them answers with its cancellation.
+    /// one of them answers with its cancellation, which is lost with its stream: every session begins with them.
     pub fn doubtful(&self) -> Vec<from_worker::Kind> {
         let report = |attempt: &AttemptId| AttemptFinished {
             attempt: Some((*attempt).into()),
@@ -303,10 +303,10 @@ impl Running {
         let mut state = self.state.lock();
         if state.attempts.remove(&id.attempt).is_none() {
             drop(state);
-            done.staged.discard();
+            drop(done);
             return None;
         }
-        let kept = KeptAttempt { task: id.task, output: done.output.clone(), staged: done.staged };
+        let kept = KeptAttempt { task: id.task, output: done.output.clone(), files: done.staged.keep() };
         state.kept.insert(id.attempt, kept);
         if let Some(stored) = done.stored {
             self.store.insert(id, stored);

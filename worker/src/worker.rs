@@ -122,8 +122,8 @@ impl Worker {
                 self.executor.reset();
                 *self.fragments.lock() = Fragments::default();
                 self.peers.clear();
-                attached.report_again(self.executor.doubtful()).await;
             }
+            attached.report_again(self.executor.doubtful()).await;
             past = Some(PastSession { worker: worker.0, epoch: attached.epoch });
             match self.session(attached, shutdown).await {
                 Ended::Left => return Ok(()),

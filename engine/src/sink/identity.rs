@@ -17,9 +17,14 @@ pub struct WriteIdentity {
 #[derive(Debug, Default)]
 pub struct WriteLog(Mutex<Vec<(WrittenFile, StagedPlace)>>);
 
-/// Where the files of a successful attempt are until its job's commit moves them.
+/// Where the files of an attempt that has just succeeded are. Dropped before they are kept, because the attempt was
+/// cancelled at that very moment, they are removed.
 #[derive(Debug, Default)]
 pub struct StagedFiles(Vec<StagedPlace>);
+
+/// Where the files of a successful attempt are until its job's commit moves them. Dropping it leaves them there.
+#[derive(Debug, Default)]
+pub struct KeptFiles(Vec<StagedPlace>);
 
 impl WriteLog {
     pub fn push(&self, file: WrittenFile, place: StagedPlace) {
@@ -35,11 +40,24 @@ impl WriteLog {
 
 impl Drop for WriteLog {
     fn drop(&mut self) {
-        self.take().1.discard();
+        drop(self.take().1);
     }
 }
 
 impl StagedFiles {
+    /// The files are the commit's business from now on, or the abort's.
+    pub fn keep(mut self) -> KeptFiles {
+        KeptFiles(std::mem::take(&mut self.0))
+    }
+}
+
+impl Drop for StagedFiles {
+    fn drop(&mut self) {
+        KeptFiles(std::mem::take(&mut self.0)).discard();
+    }
+}
+
+impl KeptFiles {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

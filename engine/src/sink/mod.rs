@@ -21,7 +21,7 @@ pub(crate) use staging::{StagedFile, StagingArea};
 pub(crate) use table_files::unique_name;
 
 pub use commit::{CommitError, Decided, abort, commit};
-pub use identity::{StagedFiles, WriteIdentity, WriteLog};
+pub use identity::{KeptFiles, StagedFiles, WriteIdentity, WriteLog};
 pub use table_write::TableWriteExec;
 pub use target::{OutputTarget, check_columns, check_target};
 

@@ -44,7 +44,9 @@ fn rows(names: &[Option<&str>], numbers: &[i64]) -> RecordBatch {
 
 /// Runs a table write over `batch` as attempt `n` of a task and returns its files.
 async fn write(target: &OutputTarget, batch: RecordBatch, n: u64) -> Vec<WrittenFile> {
-    write_logged(target, batch, n).await.take().0
+    let (files, staged) = write_logged(target, batch, n).await.take();
+    drop(staged.keep());
+    files
 }
 
 /// The same, with where the files are.
@@ -86,14 +88,14 @@ async fn an_attempt_that_does_not_count_takes_its_files_and_folders_away() {
     let counted = write(&target, rows(&[Some("a")], &[1]), 2).await;
     let (files, cancelled) = write_logged(&target, rows(&[Some("a")], &[1]), 3).await.take();
     assert!(!files.is_empty() && staged(&files) == files.len());
-    cancelled.discard();
+    drop(cancelled);
     assert!(staged(&files) == 0 && staged(&counted) == counted.len());
 
     // Too late: the commit is over.
     commit(&target, &[counted], Decided::No, &Stores::from_env()).await.unwrap();
     let (_, late) = write_logged(&target, rows(&[Some("a")], &[1]), 4).await.take();
     assert!(out.join("_windrow/staging").exists());
-    late.discard();
+    late.keep().discard();
     assert!(!out.join("_windrow/staging").exists());
     assert_eq!(read(&place, TableFormat::Parquet).await.unwrap(), ["a,1"]);
 }
