@@ -1,6 +1,7 @@
 //! A worker without work keeps no memory that others could use.
 //!
 //! The allocator keeps what each thread has freed for that thread: right between two tasks, a waste between two jobs.
+//! The pages of the program that its work has touched stay resident as well.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::executor::Executor;
+use crate::process::give_back_program;
 
 /// Longer than a pause between two statements of a person or a script.
 const IDLE: Duration = Duration::from_secs(10);
@@ -24,7 +26,8 @@ thread_local! {
     static DONE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Calls `give_back` on every thread each time that no attempt has run or been started for a while. Never ends.
+/// Calls `give_back` on every thread, and gives back the program's own pages, each time that no attempt has run or been
+/// started for a while. Never ends.
 pub async fn watch(executor: Arc<Executor>, give_back: fn()) {
     let mut given_back_after = None;
     let mut before = None;
@@ -38,6 +41,7 @@ pub async fn watch(executor: Arc<Executor>, give_back: fn()) {
             tracing::debug!("idle: memory is given back");
             on_each_thread(executor.threads().handle(), started + 1, give_back).await;
             on_each_thread(&Handle::current(), started + 1, give_back).await;
+            give_back_program();
         }
     }
 }
