@@ -38,7 +38,7 @@ impl Scheduler {
     }
 
     pub(crate) fn attempt_progressed(&mut self, worker: WorkerId, progress: &[(AttemptId, u64)], turn: &mut Turn<'_>) {
-        self.extend_lease(worker, turn.now);
+        self.worker_heard(worker, turn);
         for (attempt, progress) in progress {
             let Some(id) = self.live_on(worker, *attempt) else { continue };
             let Some(known) = self.task_mut(id).and_then(|task| task.find_mut(*attempt)) else { continue };
@@ -77,6 +77,7 @@ impl Scheduler {
         turn: &mut Turn<'_>,
     ) {
         let Some(Ended { worker, .. }) = self.end_attempt(attempt, AttemptState::Succeeded, None, turn) else { return };
+        self.note_pace(task, attempt, turn);
         self.cancel_attempts(task, turn);
         self.note_duration(task, attempt, turn);
         self.record_success(task, attempt, output.clone(), turn);
@@ -180,6 +181,10 @@ impl Scheduler {
         job.speculative -= u32::from(run.speculative);
         self.queues.refund(job, run.slots);
         self.roster.give_back(worker, run.slots, attempt);
+        if self.roster.has_slow() {
+            // One may be left with fewer others that would be through before it.
+            self.call(id.stage.job);
+        }
         turn.attempt_changed(id, attempt, worker, state, failure);
         Some(Ended { task: id, worker, has_sibling })
     }

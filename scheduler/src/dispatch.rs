@@ -100,7 +100,8 @@ impl Scheduler {
         }
     }
 
-    fn call(&mut self, id: JobId) {
+    /// Lets a job that waits for places try again.
+    pub(crate) fn call(&mut self, id: JobId) {
         if self.jobs.get(&id).is_some_and(|job| job.standing != Standing::Out) {
             self.stand(id, Standing::InLine(Need::UNKNOWN));
         }
@@ -122,7 +123,8 @@ impl Scheduler {
             let stage = &job.stages[index as usize];
             for (index, wish) in stage.backlog.heads() {
                 self.reservation = self.reservation.map(|kept| passed_on(kept, stage, index, wish));
-                let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held };
+                let (waiting, running) = (stage.backlog.len() as u32, stage.running);
+                let ask = Ask { task: stage.task_id(index), wish, not_on: None, held: &inputs.held, waiting, running };
                 let choice = choose(&self.roster, self.reservation, &ask);
                 match choice {
                     Choice::Place { worker, slots } => {
@@ -131,7 +133,10 @@ impl Scheduler {
                     Choice::Wait { reserve: Some(worker), .. } => {
                         self.reservation = Some(Reservation { task: ask.task, worker });
                     }
-                    Choice::Wait { reserve: None, .. } | Choice::Reserved { .. } | Choice::NoWorkers => {}
+                    Choice::Wait { reserve: None, .. }
+                    | Choice::LeftToOthers { .. }
+                    | Choice::Reserved { .. }
+                    | Choice::NoWorkers => {}
                 }
                 need = Some(need_of(wish, choice, &self.roster, self.reservation).or(need));
             }
@@ -219,7 +224,7 @@ impl Scheduler {
         // The best worker may have changed: a larger one may have joined.
         match self.place_of(stage, task.index, None) {
             Choice::Place { .. } => true,
-            Choice::Wait { needed, .. } => kept.spec.slots >= needed,
+            Choice::Wait { needed, .. } | Choice::LeftToOthers { needed } => kept.spec.slots >= needed,
             Choice::Reserved { .. } | Choice::NoWorkers => false,
         }
     }
@@ -233,7 +238,8 @@ impl Scheduler {
     /// Where a task would be placed, wherever its inputs are.
     pub(crate) fn place_of(&self, stage: &Stage, index: u32, reservation: Option<Reservation>) -> Choice {
         let wish = stage.wish(index);
-        let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held: &BTreeMap::new() };
+        let (held, waiting, running) = (&BTreeMap::new(), stage.backlog.len() as u32, stage.running);
+        let ask = Ask { task: stage.task_id(index), wish: &wish, not_on: None, held, waiting, running };
         choose(&self.roster, reservation, &ask)
     }
 }
@@ -241,7 +247,7 @@ impl Scheduler {
 /// What it takes to place a task that has just been refused.
 fn need_of(wish: &Wish, refused: Choice, roster: &Roster, reservation: Option<Reservation>) -> Need {
     let needed = match refused {
-        Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => needed,
+        Choice::Wait { needed, .. } | Choice::LeftToOthers { needed } | Choice::Reserved { needed, .. } => needed,
         Choice::Place { .. } | Choice::NoWorkers => 1,
     };
     // Any idle worker will do, although the best one was asked for.

@@ -23,6 +23,10 @@ impl Durations {
         self.total += 1;
     }
 
+    pub fn len(&self) -> u32 {
+        self.total
+    }
+
     /// `None` while nothing is known.
     pub fn median(&self) -> Option<Duration> {
         let half = self.total.div_ceil(2);

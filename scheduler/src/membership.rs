@@ -40,6 +40,11 @@ impl Scheduler {
     }
 
     /// Any message is a sign of life. An awaited worker has to come back first.
+    pub(crate) fn worker_heard(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+        self.extend_lease(id, turn.now);
+        self.forget_stale_pace(id, turn);
+    }
+
     pub(crate) fn extend_lease(&mut self, id: WorkerId, now: Timestamp) {
         let lease = self.limits.lease;
         if let Some(worker) = self.roster.get_mut(id).filter(|worker| worker.is_present() && !worker.is_awaited()) {

@@ -5,6 +5,9 @@
 //! Among the workers with so many free, the one with most free slots wins, then the one that holds more of the task's
 //! inputs, then the lowest id. Workers that failed the task are avoided while another one exists.
 //!
+//! A slow worker (`pace`) comes after all others, and gets the task only if those that run others of its stage would not
+//! be through with all that wait before it. That is for tasks of one slot.
+//!
 //! A task that needs more than one slot could starve behind narrow ones that take each slot as it falls free.
 //! So the first task that has to wait for width reserves the best worker large enough: nothing else is placed there
 //! until the task is placed, stops being ready, or the worker leaves. There is one reservation at a time.
@@ -38,6 +41,10 @@ pub(crate) struct Ask<'a> {
     pub not_on: Option<WorkerId>,
     /// Input outputs by the worker that holds them.
     pub held: &'a BTreeMap<WorkerId, u32>,
+    /// Tasks of its stage that wait, it among them.
+    pub waiting: u32,
+    /// Live attempts of its stage.
+    pub running: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,10 @@ pub(crate) enum Choice {
         needed: u32,
         free_max: u32,
         reserve: Option<WorkerId>,
+    },
+    /// It would fit on slow workers, and the others are sooner through with it.
+    LeftToOthers {
+        needed: u32,
     },
     /// It would fit on a worker that is kept for another task.
     Reserved {
@@ -73,6 +84,9 @@ struct Search<'a> {
     ask: &'a Ask<'a>,
     /// There are workers that the task does not avoid.
     picky: bool,
+    /// Slots that run tasks of the stage and could take this one next, if there are slow workers: about so many, for not
+    /// all of them need to be on others.
+    others: u32,
 }
 
 impl<'a> Search<'a> {
@@ -80,7 +94,10 @@ impl<'a> Search<'a> {
         let seats = roster.seats();
         let seated = |id: &&WorkerId| roster.get(**id).is_some_and(|worker| seats.has(worker.slots_free(), **id));
         let avoided = ask.wish.avoid.iter().filter(seated).count();
-        Search { roster, seats, reservation, ask, picky: avoided < seats.len() }
+        // A task that avoids workers takes what it gets.
+        let has_others = roster.has_slow() && ask.wish.avoid.is_empty();
+        let others = if has_others { ask.running.min(roster.fast_slots()) } else { 0 };
+        Search { roster, seats, reservation, ask, picky: avoided < seats.len(), others }
     }
 
     fn is_eligible(&self, id: WorkerId) -> bool {
@@ -90,6 +107,22 @@ impl<'a> Search<'a> {
     /// Kept for another task.
     fn is_kept(&self, id: WorkerId) -> bool {
         self.reservation.is_some_and(|kept| kept.worker == id && kept.task != self.ask.task)
+    }
+
+    fn is_slow(&self, id: WorkerId) -> bool {
+        self.roster.slow_times(id).is_some()
+    }
+
+    /// Nothing is said against it but its free slots.
+    fn may(&self, wanted: u32, id: WorkerId) -> bool {
+        !self.is_kept(id) && !self.is_left_out(wanted, id)
+    }
+
+    /// So slow that others, which take one task after the other, are through with all that wait before it is with one.
+    /// A wide task takes what it gets: the others would have to be kept free for it.
+    fn is_left_out(&self, wanted: u32, id: WorkerId) -> bool {
+        let Some(times) = self.roster.slow_times(id).filter(|_| self.needed(wanted, id) == 1) else { return false };
+        u64::from(self.ask.waiting) < u64::from(times - 1) * u64::from(self.others)
     }
 
     fn held(&self, id: WorkerId) -> u32 {
@@ -103,7 +136,8 @@ impl<'a> Search<'a> {
         let wanted = self.ask.wish.slots.clamp(1, slots_max);
         let wide_enough = || self.eligible().take_while(|(free, _)| *free >= wanted);
         let fits = || wide_enough().filter(|(free, id)| *free >= self.needed(wanted, *id));
-        if let Some((free, first)) = fits().find(|(_, id)| !self.is_kept(*id)) {
+        let slow = || self.roster.has_slow().then(|| fits().find(|(_, id)| self.may(wanted, *id))).flatten();
+        if let Some((free, first)) = fits().find(|(_, id)| self.may(wanted, *id) && !self.is_slow(*id)).or_else(slow) {
             let worker = self.nearest(wanted, free, first);
             return Choice::Place { worker, slots: self.needed(wanted, worker) };
         }
@@ -111,6 +145,9 @@ impl<'a> Search<'a> {
             0 => wanted,
             _ => self.eligible().map(|(_, id)| self.needed(wanted, id)).min().unwrap_or(wanted),
         };
+        if fits().any(|(_, id)| !self.is_kept(id)) {
+            return Choice::LeftToOthers { needed };
+        }
         if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
             return Choice::Reserved { needed, kept };
         }
@@ -141,7 +178,8 @@ impl<'a> Search<'a> {
             return first;
         }
         let is_seat = |id: WorkerId| self.seats.has(free, id) && free >= self.needed(wanted, id);
-        let may = |id: &WorkerId| is_seat(*id) && self.is_eligible(*id) && !self.is_kept(*id);
+        let is_alike = |id: WorkerId| self.is_slow(id) == self.is_slow(first);
+        let may = |id: &WorkerId| is_seat(*id) && self.is_eligible(*id) && self.may(wanted, *id) && is_alike(*id);
         let near = |id: &WorkerId| (Reverse(self.held(*id)), *id);
         if self.ask.held.len() <= COMPARED_MAX {
             return self.ask.held.keys().copied().filter(may).min_by_key(near).unwrap_or(first);

@@ -150,7 +150,7 @@ impl Scheduler {
             Input::WorkerReattached { worker, spec, inventory } => {
                 self.worker_reattached(worker, spec, inventory, turn);
             }
-            Input::WorkerHeard { worker } => self.extend_lease(worker, turn.now),
+            Input::WorkerHeard { worker } => self.worker_heard(worker, turn),
             Input::WorkerDisconnected { worker } => self.worker_disconnected(worker, turn),
             Input::DrainRequested { worker, within } => self.drain_requested(worker, within, turn),
             Input::AttemptStarted { worker, attempt } => self.attempt_started(worker, attempt, turn),

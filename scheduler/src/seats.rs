@@ -39,6 +39,11 @@ impl Seats {
         self.by_slots.iter().rev().copied()
     }
 
+    /// Of all workers together, free or not.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// What planning may know; `None` without workers.
     pub fn shape(&self) -> Option<ClusterShape> {
         Some(ClusterShape {

@@ -92,17 +92,19 @@ impl Scheduler {
         let job = self.jobs.get_mut(&id.job).filter(|job| has_allowance(job, percent))?;
         let inputs = job.inputs_of(id.index);
         let stage = &mut job.stages[id.index as usize];
+        let running = stage.running;
         let wish = stage.wish(index);
         let task = &mut stage.tasks[index as usize];
         let not_on: Option<WorkerId> = task.live().next().map(|attempt| attempt.worker);
         let task_id = windrow_model::TaskId { stage: id, index };
-        let ask = Ask { task: task_id, wish: &wish, not_on, held: &inputs.held };
+        // A race that a slow worker enters is lost.
+        let ask = Ask { task: task_id, wish: &wish, not_on, held: &inputs.held, waiting: 0, running };
         match choose(&self.roster, self.reservation, &ask) {
             Choice::Place { worker, slots } => {
                 task.trouble_mut().speculations += 1;
                 Some(Assignment { task: task_id, worker, slots, inputs, speculative: true })
             }
-            Choice::Wait { .. } | Choice::Reserved { .. } | Choice::NoWorkers => None,
+            Choice::Wait { .. } | Choice::LeftToOthers { .. } | Choice::Reserved { .. } | Choice::NoWorkers => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::Scheduler;
 use crate::job::{Job, StepPhase};
 use crate::placement::Choice;
 use crate::stage::Stage;
+use crate::worker::Worker;
 
 /// What a job, or one of its stages, is waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum WaitReason {
     Attempts { stage: StageId, running: u32, tasks_done: u32, tasks: u32 },
     /// No worker has that many free slots; `free_max` is the most that one has.
     NoFreeSlot { stage: StageId, tasks: u32, needed: u32, free_max: u32 },
+    /// Slow workers have room; the others are sooner through with the tasks that wait.
+    SlowWorkers { stage: StageId, tasks: u32, workers: Vec<WorkerId> },
     /// The free slots are kept for a wide task that waited first.
     Reserved { stage: StageId, worker: WorkerId, holder: TaskId },
     /// Workers have room and get no tasks, because they kept failing or being lost; see their reasons.
@@ -54,6 +57,7 @@ impl WaitReason {
             WaitReason::InputStages { .. } => "input-stages",
             WaitReason::Attempts { .. } => "attempts",
             WaitReason::NoFreeSlot { .. } => "no-free-slot",
+            WaitReason::SlowWorkers { .. } => "slow-workers",
             WaitReason::Reserved { .. } => "reserved",
             WaitReason::Excluded { .. } => "excluded",
             WaitReason::Backoff { .. } => "backoff",
@@ -93,6 +97,10 @@ impl fmt::Display for WaitReason {
                 let (tasks, slots) = (count(*tasks, "task"), count(*needed, "free slot"));
                 write!(f, "{stage} has {tasks} waiting for {slots} on one worker; the most free are {free_max}")
             }
+            WaitReason::SlowWorkers { stage, tasks, workers } => {
+                let (tasks, names) = (count(*tasks, "task"), names(workers));
+                write!(f, "{stage} has {tasks} waiting for others than {names}, which would be through later")
+            }
             WaitReason::Reserved { stage, worker, holder } => {
                 write!(
                     f,
@@ -100,8 +108,7 @@ impl fmt::Display for WaitReason {
                 )
             }
             WaitReason::Excluded { stage, workers } => {
-                let names: Vec<String> = workers.iter().map(WorkerId::to_string).collect();
-                let names = names.join(", ");
+                let names = names(workers);
                 write!(f, "{stage} would fit on {names}, excluded for failures; `windrow workers` says until when")
             }
             WaitReason::Backoff { task, wait } => {
@@ -116,6 +123,11 @@ impl fmt::Display for WaitReason {
 
 fn count(n: u32, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn names(workers: &[WorkerId]) -> String {
+    let names: Vec<String> = workers.iter().map(WorkerId::to_string).collect();
+    names.join(", ")
 }
 
 impl Scheduler {
@@ -209,6 +221,11 @@ impl Scheduler {
                 let mut reasons = vec![WaitReason::NoFreeSlot { stage: stage.id, tasks, needed, free_max }];
                 reasons.extend(self.why_excluded(stage, needed));
                 reasons
+            }
+            Choice::LeftToOthers { needed } => {
+                let has_room = |worker: &&Worker| worker.slots_free() >= needed;
+                let workers = self.roster.slow_seats().filter(has_room).map(|worker| worker.id).collect();
+                vec![WaitReason::SlowWorkers { stage: stage.id, tasks, workers }]
             }
             Choice::Reserved { kept, .. } => {
                 vec![WaitReason::Reserved { stage: stage.id, worker: kept.worker, holder: kept.task }]

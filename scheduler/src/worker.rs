@@ -7,6 +7,7 @@ use windrow_model::{AttemptId, MapOutputId, Timestamp, WorkerId, WorkerState};
 use crate::WorkerSpec;
 use crate::drain::Drain;
 use crate::job::Reason;
+use crate::pace::Pace;
 use crate::seats::Seats;
 
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Worker {
     state: WorkerState,
     slots_free: u32,
     excluded_until: Option<Timestamp>,
+    pace: Pace,
 }
 
 impl Worker {
@@ -44,6 +46,7 @@ impl Worker {
             state,
             slots_free: slots,
             excluded_until: None,
+            pace: Pace::default(),
         }
     }
 
@@ -58,6 +61,10 @@ impl Worker {
     /// Until then it gets tasks only while there is no other worker.
     pub fn excluded_until(&self) -> Option<Timestamp> {
         self.excluded_until
+    }
+
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Accepts tasks.
@@ -88,6 +95,8 @@ struct Index {
     excluded: Seats,
     draining: BTreeSet<WorkerId>,
     awaited: BTreeSet<WorkerId>,
+    /// Active, and how many times as long as the others they take.
+    slow: BTreeMap<WorkerId, u32>,
 }
 
 /// All workers, present and recently departed.
@@ -148,6 +157,26 @@ impl Roster {
         !self.index.usable.is_empty() || !self.index.excluded.is_empty()
     }
 
+    /// How many times as long as the others an active worker takes, if it is slow.
+    pub fn slow_times(&self, id: WorkerId) -> Option<u32> {
+        self.index.slow.get(&id).copied()
+    }
+
+    /// Slow workers that get tasks.
+    pub fn slow_seats(&self) -> impl Iterator<Item = &Worker> + '_ {
+        let slow = self.index.slow.keys().filter_map(|id| self.get(*id));
+        slow.filter(|worker| self.seats().has(worker.slots_free, worker.id))
+    }
+
+    pub fn has_slow(&self) -> bool {
+        !self.index.slow.is_empty()
+    }
+
+    /// Slots of the workers that get tasks and are not slow, free or not.
+    pub fn fast_slots(&self) -> u32 {
+        self.seats().slots() - self.slow_seats().map(|worker| worker.spec.slots).sum::<u32>()
+    }
+
     pub fn draining(&self) -> &BTreeSet<WorkerId> {
         &self.index.draining
     }
@@ -177,6 +206,16 @@ impl Roster {
     pub fn set_excluded(&mut self, id: WorkerId, until: Option<Timestamp>) {
         self.change(id, |worker| worker.excluded_until = until);
         self.members_changed = true;
+    }
+
+    pub fn change_pace(&mut self, id: WorkerId, change: impl FnOnce(&mut Pace)) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let was = worker.pace.slow_times();
+        change(&mut worker.pace);
+        if worker.pace.slow_times() != was {
+            self.index.change_pace(worker);
+            self.members_changed = true;
+        }
     }
 
     /// An awaited worker tells what it offers.
@@ -231,7 +270,15 @@ impl Index {
         }
     }
 
+    fn change_pace(&mut self, worker: &Worker) {
+        match worker.pace.slow_times().filter(|_| worker.is_active()) {
+            Some(times) => self.slow.insert(worker.id, times),
+            None => self.slow.remove(&worker.id),
+        };
+    }
+
     fn insert(&mut self, worker: &Worker) {
+        self.change_pace(worker);
         match (worker.state, worker.excluded_until) {
             (WorkerState::Active, None) => self.usable.insert(worker),
             (WorkerState::Active, Some(_)) => self.excluded.insert(worker),
@@ -246,6 +293,7 @@ impl Index {
     }
 
     fn remove(&mut self, worker: &Worker) {
+        self.slow.remove(&worker.id);
         match (worker.state, worker.excluded_until) {
             (WorkerState::Active, None) => self.usable.remove(worker),
             (WorkerState::Active, Some(_)) => self.excluded.remove(worker),
