@@ -105,11 +105,13 @@ impl Scheduler {
         let (was_slow, now) = (self.roster.slow_times(id).is_some(), turn.now);
         self.roster.change_pace(id, |pace| change(pace, now));
         let is_slow = self.roster.slow_times(id).is_some();
-        if was_slow == is_slow {
+        // An exclusion says more.
+        let is_excluded = self.roster.get(id).is_some_and(|worker| worker.excluded_until().is_some());
+        if was_slow == is_slow || is_excluded {
             return;
         }
         let reason = if is_slow {
-            let text = "most of its latest tasks took at least twice as long as others of their stages; \
+            let text = "at least half of its latest tasks took twice as long as others of their stages, or longer; \
                         it gets tasks while so many wait that it helps";
             Reason::new("slow", text)
         } else {
