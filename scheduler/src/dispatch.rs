@@ -134,7 +134,7 @@ impl Scheduler {
                         self.reservation = Some(Reservation { task: ask.task, worker });
                     }
                     Choice::Wait { reserve: None, .. }
-                    | Choice::LeftToOthers { .. }
+                    | Choice::LeftToOthers
                     | Choice::Reserved { .. }
                     | Choice::NoWorkers => {}
                 }
@@ -224,7 +224,8 @@ impl Scheduler {
         // The best worker may have changed: a larger one may have joined.
         match self.place_of(stage, task.index, None) {
             Choice::Place { .. } => true,
-            Choice::Wait { needed, .. } | Choice::LeftToOthers { needed } => kept.spec.slots >= needed,
+            Choice::Wait { needed, .. } => kept.spec.slots >= needed,
+            Choice::LeftToOthers => true,
             Choice::Reserved { .. } | Choice::NoWorkers => false,
         }
     }
@@ -247,8 +248,8 @@ impl Scheduler {
 /// What it takes to place a task that has just been refused.
 fn need_of(wish: &Wish, refused: Choice, roster: &Roster, reservation: Option<Reservation>) -> Need {
     let needed = match refused {
-        Choice::Wait { needed, .. } | Choice::LeftToOthers { needed } | Choice::Reserved { needed, .. } => needed,
-        Choice::Place { .. } | Choice::NoWorkers => 1,
+        Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => needed,
+        Choice::Place { .. } | Choice::LeftToOthers | Choice::NoWorkers => 1,
     };
     // Any idle worker will do, although the best one was asked for.
     let slots = if wish.whole_worker { roster.seats().slots_min() } else { needed };

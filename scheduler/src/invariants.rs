@@ -136,7 +136,10 @@ impl Scheduler {
                 let task = stage.task_id(index);
                 match self.place_of(stage, index, self.reservation) {
                     Choice::Place { .. } => return Err(format!("I-16: {task} was left behind and fits")),
-                    Choice::Wait { needed, .. } | Choice::LeftToOthers { needed } | Choice::Reserved { needed, .. } => {
+                    Choice::LeftToOthers => {
+                        hold!(need.slots <= 1, "I-16: {task} needs one slot, not {need:?}");
+                    }
+                    Choice::Wait { needed, .. } | Choice::Reserved { needed, .. } => {
                         let reserves = need.reserves || needed == 1 || need == Need::UNKNOWN;
                         hold!(need.slots <= needed && reserves, "I-16: {task} needs {needed} slots, not {need:?}");
                     }

@@ -29,9 +29,9 @@
 //! One rule says which stages are *wanted* (`demand`), and everything about running, re-running and releasing stages
 //! follows from a change of that. One table says what a failure leads to (`retry`). One pure function says where a task
 //! runs (`placement`), one whose turn it is (`queue`), and one who is admitted (`admission`). Whatever does not happen has a [`WaitReason`] (`why`).
-//! Slow attempts are raced (`speculation`), slow workers get tasks only where that helps (`pace`), attempts that do not move are stopped (`hanging`), places that keep failing
-//! get no tasks for a while (`exclusion`), nor do workers that their peers do not reach (`cut_off`), and workers that
-//! leave hand over what is needed (`drain`).
+//! Slow attempts are raced (`speculation`), slow workers get tasks only where that helps (`pace`), attempts that do not
+//! move are stopped (`hanging`), places that keep failing get no tasks for a while (`exclusion`), nor do workers that their
+//! peers do not reach (`cut_off`), and workers that leave hand over what is needed (`drain`).
 //!
 //! # Cost
 //!

@@ -85,7 +85,8 @@ impl Scheduler {
     fn compared(&self, id: TaskId, attempt: AttemptId, now: Timestamp) -> Option<(WorkerId, Duration, Duration)> {
         let stage = self.jobs.get(&id.stage.job)?.stage(id.stage)?;
         let known = stage.tasks[id.index as usize].find(attempt).filter(|known| known.id.epoch == self.epoch)?;
-        let median = stage.durations.median().filter(|_| stage.durations.len() >= OTHERS_MIN)?;
+        let durations = Some(&stage.durations).filter(|durations| durations.len() >= OTHERS_MIN)?;
+        let median = durations.median()?;
         Some((known.worker, now.since(known.began_at()), median))
     }
 

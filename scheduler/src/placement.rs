@@ -59,10 +59,8 @@ pub(crate) enum Choice {
         free_max: u32,
         reserve: Option<WorkerId>,
     },
-    /// It would fit on slow workers, and the others are sooner through with it.
-    LeftToOthers {
-        needed: u32,
-    },
+    /// It needs one slot and would fit on slow workers, and the others are sooner through with it.
+    LeftToOthers,
     /// It would fit on a worker that is kept for another task.
     Reserved {
         needed: u32,
@@ -146,7 +144,7 @@ impl<'a> Search<'a> {
             _ => self.eligible().map(|(_, id)| self.needed(wanted, id)).min().unwrap_or(wanted),
         };
         if fits().any(|(_, id)| !self.is_kept(id)) {
-            return Choice::LeftToOthers { needed };
+            return Choice::LeftToOthers;
         }
         if let (Some(kept), Some(_)) = (self.reservation, fits().next()) {
             return Choice::Reserved { needed, kept };

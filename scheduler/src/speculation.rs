@@ -104,7 +104,7 @@ impl Scheduler {
                 task.trouble_mut().speculations += 1;
                 Some(Assignment { task: task_id, worker, slots, inputs, speculative: true })
             }
-            Choice::Wait { .. } | Choice::LeftToOthers { .. } | Choice::Reserved { .. } | Choice::NoWorkers => None,
+            Choice::Wait { .. } | Choice::LeftToOthers | Choice::Reserved { .. } | Choice::NoWorkers => None,
         }
     }
 }

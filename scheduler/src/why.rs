@@ -222,8 +222,8 @@ impl Scheduler {
                 reasons.extend(self.why_excluded(stage, needed));
                 reasons
             }
-            Choice::LeftToOthers { needed } => {
-                let has_room = |worker: &&Worker| worker.slots_free() >= needed;
+            Choice::LeftToOthers => {
+                let has_room = |worker: &&Worker| worker.slots_free() > 0;
                 let workers = self.roster.slow_seats().filter(has_room).map(|worker| worker.id).collect();
                 vec![WaitReason::SlowWorkers { stage: stage.id, tasks, workers }]
             }
